@@ -1,0 +1,96 @@
+/* ndarrays at the border, and the few other arguments that several functions take. */
+#include "binding/py_core.h"
+
+#include <string.h>
+
+PyArrayObject *qb_array(PyObject *object, int type, int ndim, const char *name)
+{
+    if (!PyArray_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a numpy array, not %s", name,
+                     Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    PyArrayObject *array = (PyArrayObject *)object;
+    if (PyArray_TYPE(array) != type) {
+        PyArray_Descr *expected = PyArray_DescrFromType(type);
+        PyErr_Format(PyExc_TypeError, "%s must have dtype %S, not %S", name, (PyObject *)expected,
+                     (PyObject *)PyArray_DESCR(array));
+        Py_XDECREF((PyObject *)expected);
+        return NULL;
+    }
+    if (ndim >= 0 && PyArray_NDIM(array) != ndim) {
+        PyErr_Format(PyExc_ValueError, "%s must have %d dimensions, not %d", name, ndim,
+                     PyArray_NDIM(array));
+        return NULL;
+    }
+    if (!PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISALIGNED(array) ||
+        !PyArray_ISNOTSWAPPED(array)) {
+        PyErr_Format(PyExc_ValueError, "%s must be C-contiguous, aligned and in native byte order",
+                     name);
+        return NULL;
+    }
+    Py_INCREF(object);
+    return array;
+}
+
+PyArrayObject *qb_vector(PyObject *object, int type, npy_intp length, const char *name)
+{
+    PyArrayObject *array = qb_array(object, type, 1, name);
+    if (array != NULL && length >= 0 && PyArray_DIM(array, 0) != length) {
+        PyErr_Format(PyExc_ValueError, "%s must have %zd elements, not %zd", name,
+                     (Py_ssize_t)length, (Py_ssize_t)PyArray_DIM(array, 0));
+        Py_DECREF((PyObject *)array);
+        return NULL;
+    }
+    return array;
+}
+
+qb_status qb_isa_argument(const qb_module_state *state, const char *name, qb_isa *out)
+{
+    *out = state->default_isa;
+    if (name == NULL)
+        return QB_OK;
+    QB_TRY(qb_isa_by_name(out, name));
+    return state->isa_mask & (1u << *out) ? QB_OK : QB_ERR_ISA;
+}
+
+bool qb_kernels_argument(const qb_module_state *state, const char *isa_name, qb_kernels *out)
+{
+    qb_isa isa;
+    qb_status status = qb_isa_argument(state, isa_name, &isa);
+    if (status == QB_OK)
+        status = qb_kernels_init(out, isa);
+    if (status != QB_OK)
+        qb_raise(state, status, isa_name);
+    return status == QB_OK;
+}
+
+bool qb_mode_argument(const char *name, qb_mode *out)
+{
+    if (strcmp(name, "exact") == 0)
+        *out = QB_MODE_EXACT;
+    else if (strcmp(name, "faithful") == 0)
+        *out = QB_MODE_FAITHFUL;
+    else {
+        PyErr_Format(PyExc_ValueError, "mode must be 'exact' or 'faithful', not '%s'", name);
+        return false;
+    }
+    return true;
+}
+
+bool qb_threads_argument(int n_threads)
+{
+    if (n_threads >= 1 && n_threads <= 256)
+        return true;
+    PyErr_Format(PyExc_ValueError, "n_threads must be 1 to 256, not %d", n_threads);
+    return false;
+}
+
+int qb_poll_signals(void *context)
+{
+    PyThreadState **saved = context;
+    PyEval_RestoreThread(*saved);
+    const int stop = PyErr_CheckSignals();
+    *saved = PyEval_SaveThread();
+    return stop;
+}

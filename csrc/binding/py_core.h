@@ -1,0 +1,71 @@
+/* What the binding's files share: the module's state, its types, and the rules at the border.
+ * Only this folder knows Python. Objects become views first, then the GIL is dropped for one call
+ * of the core, then the status becomes an exception. */
+#ifndef QB_PY_CORE_H
+#define QB_PY_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define PY_ARRAY_UNIQUE_SYMBOL qb_array_api
+#ifndef QB_IMPORT_ARRAY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include "base/cpu.h"
+#include "kernels/kernels.h"
+#include "model/decoder.h"
+#include "model/kv_cache.h"
+#include "model/tensor.h"
+
+typedef struct {
+    PyTypeObject *tensor_type, *cache_type, *decoder_type;
+    PyObject *format_error, *capacity_error, *busy_error, *non_finite_error;
+    uint32_t isa_mask;
+    qb_isa default_isa;
+} qb_module_state;
+
+extern struct PyModuleDef qb_module;
+qb_module_state *qb_state_of_type(PyTypeObject *type);
+qb_module_state *qb_state_of_module(PyObject *module);
+
+typedef struct {
+    PyObject_HEAD qb_tensor *tensor;
+} qb_py_tensor;
+
+typedef struct {
+    PyObject_HEAD qb_kv_cache *cache;
+    bool busy;
+} qb_py_cache;
+
+typedef struct {
+    PyObject_HEAD qb_decoder *decoder;
+    PyObject *weights; /* keeps the packed tensors alive */
+    bool busy;
+} qb_py_decoder;
+
+extern PyType_Spec qb_tensor_spec, qb_cache_spec, qb_decoder_spec_;
+extern PyMethodDef qb_probe_methods[];
+
+/* Sets the exception of a status; `what` names the operation. Returns NULL. */
+PyObject *qb_raise(const qb_module_state *state, qb_status status, const char *what);
+
+/* A C-contiguous array of that type and rank (ndim < 0: any), borrowed from an object that must be
+ * one already: a wrong dtype is a TypeError, not a silent conversion. New reference. */
+PyArrayObject *qb_array(PyObject *object, int type, int ndim, const char *name);
+/* As qb_array, with the length along the first axis required (-1: any). */
+PyArrayObject *qb_vector(PyObject *object, int type, npy_intp length, const char *name);
+
+qb_status qb_isa_argument(const qb_module_state *state, const char *name, qb_isa *out);
+bool qb_kernels_argument(const qb_module_state *state, const char *isa_name, qb_kernels *out);
+bool qb_mode_argument(const char *name, qb_mode *out);
+bool qb_threads_argument(int n_threads);
+
+/* Answers signals from inside a forward: the context is the address of the saved thread state. */
+int qb_poll_signals(void *context);
+
+#define QB_DATA(array) PyArray_DATA(array)
+#define QB_LENGTH(array) ((size_t)PyArray_DIM(array, 0))
+
+#endif

@@ -1,0 +1,27 @@
+#include "kernels/kernels.h"
+
+#include "base/cpu.h"
+
+#define PICK_TIER(tier)                       \
+    do {                                      \
+        qb_gemm_pick_##tier(&kernels->gemm);  \
+        qb_act_pick_##tier(&kernels->act);    \
+        qb_vec_pick_##tier(&kernels->vec);    \
+        qb_attn_pick_##tier(&kernels->attn);  \
+        qb_peak_pick_##tier(&kernels->peak);  \
+    } while (0)
+
+qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa)
+{
+    QB_REQUIRE((unsigned)isa < QB_ISA_COUNT, QB_ERR_RANGE);
+    QB_REQUIRE(qb_cpu_isa_mask() & (1u << isa), QB_ERR_ISA);
+    kernels->isa = isa;
+    PICK_TIER(scalar);
+#if QB_ARCH_X86
+    if (isa >= QB_ISA_AVX2)
+        PICK_TIER(avx2);
+    if (isa >= QB_ISA_AVX512)
+        PICK_TIER(avx512);
+#endif
+    return QB_OK;
+}

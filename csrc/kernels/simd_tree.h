@@ -1,0 +1,53 @@
+/* Reductions of sixteen lanes in one fixed tree (8, 4, 2, 1), the same on every tier, and exp.
+ * Included at the end of each simd_<tier>.h. */
+
+QB_INLINE float vf_sum(vf a)
+{
+    float t[16];
+    vf_store(t, a);
+    for (int width = 8; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            t[i] = t[i] + t[i + width];
+    return t[0];
+}
+
+QB_INLINE float vf_max_lane(vf a)
+{
+    float t[16];
+    vf_store(t, a);
+    for (int width = 8; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            t[i] = t[i] > t[i + width] ? t[i] : t[i + width];
+    return t[0];
+}
+
+QB_INLINE int32_t vi_sum(vi a)
+{
+    int32_t t[16], sum = 0;
+    vi_store(t, a);
+    for (int i = 0; i < 16; i++)
+        sum += t[i];
+    return sum;
+}
+
+/* exp(x): 0 below -87, infinity from 88.4 on; NaN stays NaN. x = n ln2 + r with |r| <= ln2 / 2; ln2 is
+ * split so that n * hi is exact; polynomial of degree 6 (minimax on that interval, Cephes expf). At
+ * most 2 ulp against float64; no fused operation, so the same bits everywhere. */
+QB_INLINE vf vf_exp(vf x)
+{
+    const vf log2e = vf_set1(0x1.715476p+0f), ln2_hi = vf_set1(0x1.63p-1f),
+             ln2_lo = vf_set1(-2.12194440e-4f);
+    vf n = vf_round(vf_mul(x, log2e));
+    vf r = vf_sub(vf_sub(x, vf_mul(n, ln2_hi)), vf_mul(n, ln2_lo));
+    vf p = vf_set1(1.9875691500e-4f);
+    p = vf_add(vf_mul(p, r), vf_set1(1.3981999507e-3f));
+    p = vf_add(vf_mul(p, r), vf_set1(8.3334519073e-3f));
+    p = vf_add(vf_mul(p, r), vf_set1(4.1665795894e-2f));
+    p = vf_add(vf_mul(p, r), vf_set1(1.6666665459e-1f));
+    p = vf_add(vf_mul(p, r), vf_set1(5.0000001201e-1f));
+    p = vf_add(vf_add(vf_mul(vf_mul(p, r), r), r), vf_set1(1.0f));
+    /* A NaN in n takes the bound, so that the conversion is defined; p is NaN then. */
+    vf bounded = vf_max(vf_select_lt(n, vf_set1(128.0f), n, vf_set1(128.0f)), vf_set1(-126.0f));
+    vi power = vi_shl(vi_add(vf_to_i32(bounded), vi_set1(127)), 23);
+    return vf_select_lt(x, vf_set1(-87.0f), vf_set1(0.0f), vf_mul(p, vf_bits(power)));
+}

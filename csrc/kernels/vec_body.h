@@ -1,0 +1,63 @@
+/* Row operations: norm, gate, residual, log-sum-exp. No fused operation, one reduction tree: the
+ * same bits on every tier. */
+
+static float QB_NAME(rmsnorm)(float *out, const float *x, const float *weight, size_t n,
+                              size_t n_true, float eps)
+{
+    vf acc = vf_set1(0.0f);
+    for (size_t i = 0; i < n; i += 16) {
+        vf v = vf_load(x + i);
+        acc = vf_add(acc, vf_mul(v, v));
+    }
+    float sum = vf_sum(acc);
+    float inverse = 1.0f / __builtin_sqrtf(sum / (float)n_true + eps);
+    for (size_t i = 0; i < n; i += 16) {
+        vf scaled = vf_mul(vf_load(x + i), vf_set1(inverse));
+        vf_store(out + i, vf_mul(vf_load(weight + i), scaled));
+    }
+    return sum;
+}
+
+static void QB_NAME(silu_mul)(float *out, const float *gate, const float *up, size_t n)
+{
+    const vf one = vf_set1(1.0f), zero = vf_set1(0.0f);
+    for (size_t i = 0; i < n; i += 16) {
+        vf v = vf_load(gate + i);
+        vf silu = vf_div(v, vf_add(one, vf_exp(vf_sub(zero, v))));
+        vf_store(out + i, vf_mul(silu, vf_load(up + i)));
+    }
+}
+
+static void QB_NAME(add)(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16)
+        vf_store(x + i, vf_add(vf_load(x + i), vf_load(y + i)));
+}
+
+static void QB_NAME(logsumexp)(float *max, uint32_t *argmax, float *sum, const float *x,
+                               size_t n_true)
+{
+    const size_t whole = n_true / 16 * 16;
+    _Alignas(QB_ALIGN) float tail[16];
+    for (size_t i = 0; i < 16; i++)
+        tail[i] = whole + i < n_true ? x[whole + i] : -__builtin_inff();
+    vf top = vf_load(tail);
+    for (size_t i = 0; i < whole; i += 16)
+        top = vf_max(vf_load(x + i), top);
+    float best = vf_max_lane(top);
+    vf acc = vf_set1(0.0f);
+    for (size_t i = 0; i < whole; i += 16)
+        acc = vf_add(acc, vf_exp(vf_sub(vf_load(x + i), vf_set1(best))));
+    acc = vf_add(acc, vf_exp(vf_sub(vf_load(tail), vf_set1(best))));
+    uint32_t index = 0;
+    while (index < n_true && x[index] != best)
+        index++;
+    *max = best;
+    *argmax = index < n_true ? index : 0;
+    *sum = vf_sum(acc);
+}
+
+void QB_NAME(qb_vec_pick)(qb_vec_kernels *kernels)
+{
+    *kernels = (qb_vec_kernels){QB_NAME(rmsnorm), QB_NAME(silu_mul), QB_NAME(add), QB_NAME(logsumexp)};
+}

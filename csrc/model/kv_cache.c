@@ -1,0 +1,258 @@
+#include "model/kv_cache.h"
+
+#include <string.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+
+typedef struct {
+    bool live;
+    size_t n_tokens, n_pages, page_capacity;
+    uint8_t **pages;
+} sequence;
+
+struct qb_kv_cache {
+    qb_kv_format format;
+    size_t n_layers, n_kv_heads, dim, width;
+    size_t element_bytes, key_bytes, head_bytes, page_bytes;
+    size_t capacity_pages, n_used, n_made;
+    uint8_t **made;      /* (n_made,) every page ever allocated */
+    uint8_t **free_list; /* (n_made - n_used,) of capacity capacity_pages */
+    size_t n_free;
+    sequence *sequences;
+    size_t n_sequences;
+};
+
+/* The reference count stands in front of a page's data, on its own cache line. */
+static uint32_t *count_of(uint8_t *page) { return (uint32_t *)(void *)(page - QB_ALIGN); }
+
+qb_status qb_kv_cache_create(qb_kv_cache **out, qb_kv_format format, size_t n_layers,
+                             size_t n_kv_heads, size_t dim, size_t capacity_pages)
+{
+    void *block, *lists;
+    *out = NULL;
+    QB_REQUIRE((unsigned)format < QB_KV_COUNT, QB_ERR_FORMAT);
+    QB_REQUIRE(n_layers >= 1 && n_layers <= 4096 && n_kv_heads >= 1 && n_kv_heads <= 4096 &&
+                   dim >= 1 && dim <= 512 && capacity_pages >= 1,
+               QB_ERR_RANGE);
+    QB_TRY(qb_alloc(&block, 1, sizeof(qb_kv_cache)));
+    qb_kv_cache *cache = block;
+    cache->format = format;
+    cache->n_layers = n_layers;
+    cache->n_kv_heads = n_kv_heads;
+    cache->dim = dim;
+    cache->width = qb_round_up(dim, 16);
+    cache->element_bytes = format == QB_KV_F32 ? 4 : 2;
+    cache->key_bytes = dim * QB_KEY_BLOCK * cache->element_bytes;
+    cache->head_bytes = cache->key_bytes + cache->width * QB_KEY_BLOCK * cache->element_bytes;
+    cache->page_bytes = n_layers * n_kv_heads * cache->head_bytes;
+    cache->capacity_pages = capacity_pages;
+    qb_status status = qb_alloc(&lists, capacity_pages, 2 * sizeof(uint8_t *));
+    if (status != QB_OK) {
+        qb_kv_cache_free(cache);
+        return status;
+    }
+    cache->made = lists;
+    cache->free_list = cache->made + capacity_pages;
+    *out = cache;
+    return QB_OK;
+}
+
+void qb_kv_cache_free(qb_kv_cache *cache)
+{
+    if (cache == NULL)
+        return;
+    for (size_t i = 0; i < cache->n_made; i++)
+        qb_free(cache->made[i] - QB_ALIGN);
+    for (size_t i = 0; i < cache->n_sequences; i++)
+        qb_free(cache->sequences[i].pages);
+    qb_free(cache->sequences);
+    qb_free(cache->made);
+    qb_free(cache);
+}
+
+static qb_status take_page(qb_kv_cache *cache, uint8_t **out)
+{
+    void *block;
+    if (cache->n_free > 0) {
+        *out = cache->free_list[--cache->n_free];
+    } else {
+        QB_REQUIRE(cache->n_made < cache->capacity_pages, QB_ERR_CAPACITY);
+        QB_TRY(qb_alloc(&block, cache->page_bytes + QB_ALIGN, 1));
+        *out = (uint8_t *)block + QB_ALIGN;
+        cache->made[cache->n_made++] = *out;
+    }
+    *count_of(*out) = 1;
+    cache->n_used++;
+    return QB_OK;
+}
+
+static void drop_page(qb_kv_cache *cache, uint8_t *page)
+{
+    if (--*count_of(page) == 0) {
+        cache->free_list[cache->n_free++] = page;
+        cache->n_used--;
+    }
+}
+
+static sequence *find(const qb_kv_cache *cache, uint32_t id)
+{
+    return id < cache->n_sequences && cache->sequences[id].live ? &cache->sequences[id] : NULL;
+}
+
+static qb_status grow_array(void **array, size_t *capacity, size_t need, size_t size)
+{
+    void *bigger;
+    if (need <= *capacity)
+        return QB_OK;
+    const size_t wanted = QB_MAX(need, *capacity * 2);
+    QB_TRY(qb_alloc(&bigger, wanted, size));
+    if (*array != NULL)
+        memcpy(bigger, *array, *capacity * size);
+    qb_free(*array);
+    *array = bigger;
+    *capacity = wanted;
+    return QB_OK;
+}
+
+qb_status qb_kv_sequence_new(qb_kv_cache *cache, uint32_t *out)
+{
+    uint32_t id = 0;
+    while (id < cache->n_sequences && cache->sequences[id].live)
+        id++;
+    if (id == cache->n_sequences) {
+        void *array = cache->sequences;
+        QB_TRY(grow_array(&array, &cache->n_sequences, QB_MAX((size_t)id + 1, (size_t)16),
+                          sizeof(sequence)));
+        cache->sequences = array;
+    }
+    cache->sequences[id].live = true;
+    cache->sequences[id].n_tokens = cache->sequences[id].n_pages = 0;
+    *out = id;
+    return QB_OK;
+}
+
+qb_status qb_kv_sequence_fork(qb_kv_cache *cache, uint32_t *out, uint32_t parent, size_t n_tokens)
+{
+    uint32_t id;
+    QB_REQUIRE(find(cache, parent) != NULL && n_tokens <= find(cache, parent)->n_tokens,
+               QB_ERR_RANGE);
+    QB_TRY(qb_kv_sequence_new(cache, &id));
+    sequence *child = &cache->sequences[id], *from = &cache->sequences[parent];
+    const size_t n_pages = qb_ceil_div(n_tokens, QB_KEY_BLOCK);
+    void *array = child->pages;
+    qb_status status =
+        grow_array(&array, &child->page_capacity, QB_MAX(n_pages, (size_t)1), sizeof(uint8_t *));
+    child->pages = array;
+    if (status != QB_OK) {
+        child->live = false;
+        return status;
+    }
+    for (size_t i = 0; i < n_pages; i++) {
+        child->pages[i] = from->pages[i];
+        ++*count_of(child->pages[i]);
+    }
+    child->n_pages = n_pages;
+    child->n_tokens = n_tokens;
+    *out = id;
+    return QB_OK;
+}
+
+qb_status qb_kv_sequence_truncate(qb_kv_cache *cache, uint32_t id, size_t n_tokens)
+{
+    sequence *s = find(cache, id);
+    QB_REQUIRE(s != NULL && n_tokens <= s->n_tokens, QB_ERR_RANGE);
+    while (s->n_pages > qb_ceil_div(n_tokens, QB_KEY_BLOCK))
+        drop_page(cache, s->pages[--s->n_pages]);
+    s->n_tokens = n_tokens;
+    return QB_OK;
+}
+
+qb_status qb_kv_sequence_release(qb_kv_cache *cache, uint32_t id)
+{
+    QB_TRY(qb_kv_sequence_truncate(cache, id, 0));
+    cache->sequences[id].live = false;
+    return QB_OK;
+}
+
+qb_status qb_kv_sequence_length(const qb_kv_cache *cache, uint32_t id, size_t *out)
+{
+    const sequence *s = find(cache, id);
+    QB_REQUIRE(s != NULL, QB_ERR_RANGE);
+    *out = s->n_tokens;
+    return QB_OK;
+}
+
+qb_status qb_kv_reserve(qb_kv_cache *cache, uint32_t id, size_t n_new)
+{
+    sequence *s = find(cache, id);
+    QB_REQUIRE(s != NULL, QB_ERR_RANGE);
+    const size_t need = qb_ceil_div(s->n_tokens + n_new, QB_KEY_BLOCK);
+    void *array = s->pages;
+    QB_TRY(grow_array(&array, &s->page_capacity, need, sizeof(uint8_t *)));
+    s->pages = array;
+    const size_t partial = s->n_tokens / QB_KEY_BLOCK;
+    if (s->n_tokens % QB_KEY_BLOCK != 0 && *count_of(s->pages[partial]) > 1) {
+        uint8_t *copy;
+        QB_TRY(take_page(cache, &copy));
+        memcpy(copy, s->pages[partial], cache->page_bytes);
+        drop_page(cache, s->pages[partial]);
+        s->pages[partial] = copy;
+    }
+    while (s->n_pages < need) {
+        QB_TRY(take_page(cache, &s->pages[s->n_pages]));
+        s->n_pages++;
+    }
+    return QB_OK;
+}
+
+void qb_kv_commit(qb_kv_cache *cache, uint32_t id, size_t n_new)
+{
+    cache->sequences[id].n_tokens += n_new;
+}
+
+const uint8_t *const *qb_kv_pages(const qb_kv_cache *cache, uint32_t id)
+{
+    return (const uint8_t *const *)cache->sequences[id].pages;
+}
+
+void qb_kv_store(const qb_kv_cache *cache, uint32_t id, size_t position, size_t layer,
+                 const float *key, const float *value)
+{
+    uint8_t *page = cache->sequences[id].pages[position / QB_KEY_BLOCK];
+    const size_t slot = position % QB_KEY_BLOCK;
+    for (size_t h = 0; h < cache->n_kv_heads; h++, key += cache->dim, value += cache->dim) {
+        uint8_t *k = page + (layer * cache->n_kv_heads + h) * cache->head_bytes;
+        uint8_t *v = k + cache->key_bytes + slot * cache->width * cache->element_bytes;
+        for (size_t d = 0; d < cache->dim; d++) {
+            if (cache->format == QB_KV_F32) {
+                ((float *)(void *)k)[d * QB_KEY_BLOCK + slot] = key[d];
+                ((float *)(void *)v)[d] = value[d];
+            } else {
+                ((uint16_t *)(void *)k)[d * QB_KEY_BLOCK + slot] = qb_f32_to_bf16(key[d]);
+                ((uint16_t *)(void *)v)[d] = qb_f32_to_bf16(value[d]);
+            }
+        }
+    }
+}
+
+qb_attention_shape qb_kv_shape(const qb_kv_cache *cache, size_t layer, size_t n_heads)
+{
+    return (qb_attention_shape){.n_heads = n_heads,
+                                .n_kv_heads = cache->n_kv_heads,
+                                .dim = cache->dim,
+                                .kv_format = cache->format,
+                                .layer_offset = layer * cache->n_kv_heads * cache->head_bytes,
+                                .head_bytes = cache->head_bytes,
+                                .key_bytes = cache->key_bytes};
+}
+
+qb_kv_format qb_kv_cache_format(const qb_kv_cache *cache) { return cache->format; }
+
+bool qb_kv_cache_fits(const qb_kv_cache *cache, size_t n_layers, size_t n_kv_heads, size_t dim)
+{
+    return cache->n_layers == n_layers && cache->n_kv_heads == n_kv_heads && cache->dim == dim;
+}
+
+size_t qb_kv_pages_used(const qb_kv_cache *cache) { return cache->n_used; }
+size_t qb_kv_page_bytes(const qb_kv_cache *cache) { return cache->page_bytes; }

@@ -1,0 +1,32 @@
+/* Causal attention of a packed batch over a paged cache. */
+#ifndef QB_ATTENTION_H
+#define QB_ATTENTION_H
+
+#include "base/memory.h"
+#include "base/threads.h"
+#include "kernels/kernels.h"
+
+/* Consecutive new tokens of one sequence. Token i of the run stands in row `row + i` of the batch
+ * and at position `start + i`; keys 0 .. start + i are in the cache. */
+typedef struct {
+    size_t row, n_tokens, start;
+    const uint8_t *const *pages; /* of the sequence, one per 32 positions */
+} qb_run;
+
+typedef struct {
+    size_t n_heads, n_kv_heads, dim;
+    qb_kv_format kv_format;
+    /* Bytes from a page's start to a head's keys and values in this layer. */
+    size_t layer_offset, head_bytes, key_bytes;
+} qb_attention_shape;
+
+/* Scratch for one worker, reserved before the team starts. */
+qb_status qb_attention_reserve(qb_buffer *scratch, const qb_attention_shape *shape);
+
+/* out (n_tokens, out_stride) = softmax(q k / sqrt(dim)) v for every run; q (n_tokens, q_stride),
+ * heads of dim values. Splits (tile of 16 tokens, KV head) units over the team; no barrier. */
+void qb_attention(qb_worker worker, const qb_kernels *kernels, const qb_attention_shape *shape,
+                  float *out, size_t out_stride, const float *q, size_t q_stride,
+                  const qb_run *runs, size_t n_runs, qb_buffer *scratch);
+
+#endif

@@ -1,0 +1,120 @@
+"""The C core as Python sees it. Only `qbench.core` imports this module; its docstrings are the contract."""
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+@final
+class PackedTensor:
+    """A packed weight matrix; immutable."""
+
+    @classmethod
+    def from_dense(cls, array: NDArray[np.generic], format: str, /) -> PackedTensor: ...
+    @classmethod
+    def from_codes(
+        cls,
+        codes: NDArray[np.uint8],
+        scales: NDArray[np.float32],
+        zeros: NDArray[np.uint8] | None,
+        bits: int,
+        group: int,
+        scale_type: str,
+        /,
+    ) -> PackedTensor: ...
+    def codes(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def scale_type(self) -> str | None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+@final
+class KVCache:
+    """Keys and values of many sequences, in pages of 32 tokens."""
+
+    def __new__(
+        cls, format: str, n_layers: int, n_kv_heads: int, head_dim: int, capacity_pages: int
+    ) -> KVCache: ...
+    def new_sequence(self) -> int: ...
+    def fork(self, parent: int, n_tokens: int, /) -> int: ...
+    def truncate(self, sequence: int, n_tokens: int, /) -> None: ...
+    def release(self, sequence: int, /) -> None: ...
+    def length(self, sequence: int, /) -> int: ...
+    @property
+    def pages_used(self) -> int: ...
+    @property
+    def page_bytes(self) -> int: ...
+
+@final
+class Decoder:
+    """A decoder-only transformer over packed weights."""
+
+    def __new__(
+        cls,
+        intermediate: int,
+        n_heads: int,
+        n_kv_heads: int,
+        head_dim: int,
+        context: int,
+        norm_eps: float,
+        inv_freq: NDArray[np.float32],
+        embedding: PackedTensor,
+        head: PackedTensor,
+        final_norm: NDArray[np.float32],
+        layers: tuple[tuple[object, ...], ...],
+        mode: str,
+        isa: str | None = None,
+    ) -> Decoder: ...
+    def forward(
+        self,
+        cache: KVCache,
+        sequences: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        tokens: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        first_target: NDArray[np.int32],
+        targets: NDArray[np.int32],
+        want_logits: bool,
+        n_threads: int,
+        /,
+    ) -> tuple[
+        NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32] | None
+    ]: ...
+    def generate(
+        self,
+        cache: KVCache,
+        sequences: NDArray[np.int32],
+        last_tokens: NDArray[np.int32],
+        keys: NDArray[np.uint64],
+        steps: NDArray[np.uint32],
+        left: NDArray[np.uint32],
+        end_ids: NDArray[np.int32],
+        n_steps: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        n_threads: int,
+        /,
+    ) -> NDArray[np.int32]: ...
+
+def formats() -> list[tuple[str, int, str]]: ...
+def isa_tiers() -> list[tuple[str, bool]]: ...
+def default_isa() -> str: ...
+def matmul(
+    x: NDArray[np.float32], tensor: PackedTensor, mode: str, isa: str | None, n_threads: int, /
+) -> NDArray[np.float32]: ...
+def row_operation(
+    name: str, x: NDArray[np.float32], y: NDArray[np.float32], eps: float, isa: str | None, /
+) -> object: ...
+def sample(
+    logits: NDArray[np.float32], temperature: float, top_k: int, top_p: float, u: float, /
+) -> int: ...
+def uniform(key: int, counter: int, /) -> float: ...
+def measure_peaks(isa: str | None, n_threads: int, /) -> tuple[float, float, float]: ...
+def build_info() -> tuple[str, bool]: ...
