@@ -1,0 +1,143 @@
+"""Conversions between the float types of weights and scales, rounding stated for each.
+
+float32 to float16 and bfloat16 rounds to nearest even for weights and upwards for scales, so that a
+group's range still fits its grid. bfloat16 has no NumPy type here: it is the uint16 array of its
+bits. Everything works on blocks of rows, so that no whole tensor is copied in float32. It must not
+know about groups or codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from qbench.errors import NonFiniteError
+from qbench.models.checkpoint import Weight
+
+TYPE_BITS = {"f32": 32, "f16": 16, "bf16": 16}
+ARRAY_DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype("<f4"),
+    "f16": np.dtype("<f2"),
+    "bf16": np.dtype("<u2"),
+}
+
+SCALE_FLOOR = {
+    "f32": np.float32(2.0**-126),
+    "bf16": np.float32(2.0**-126),
+    "f16": np.float32(2.0**-24),
+}
+"""Least scale of each type. For float32 and bfloat16 the least normal number: below it only the
+arithmetic of denormals would be gained. For float16 its least number, because weights of a
+useful size do have denormal float16 scales."""
+
+BLOCK_VALUES = 1 << 18
+"""Values per block of rows: one float32 copy of it (1 MiB) stays in a core's cache."""
+
+
+def row_blocks(n_rows: int, row_length: int) -> Iterator[slice]:
+    """Cut rows into consecutive blocks of about `BLOCK_VALUES` values, at least one row each."""
+    step = max(1, BLOCK_VALUES // max(1, row_length))
+    for first in range(0, n_rows, step):
+        yield slice(first, min(first + step, n_rows))
+
+
+def bf16_to_f32(bits: np.ndarray) -> np.ndarray:
+    """Widen bfloat16 bits (uint16) to float32, exactly."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def f32_to_bf16(values: np.ndarray) -> np.ndarray:
+    """Round finite float32 to bfloat16 bits (uint16), to nearest even; too large gives infinity."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    return ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
+
+
+def as_float32(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Widen values of a type to float32, exactly; float32 comes back as it is."""
+    if dtype == "bf16":
+        return bf16_to_f32(array)
+    return np.asarray(array, dtype=np.float32)
+
+
+def round_scales_up(scales: np.ndarray, scale_type: str) -> np.ndarray:
+    """Least value of the type that is not below each scale and not below the type's floor.
+
+    Parameters
+    ----------
+    scales
+        float32, finite and not negative.
+    scale_type
+        ``"f32"``, ``"f16"`` or ``"bf16"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of the same shape; infinite where float16 cannot hold the scale.
+    """
+    scales = np.maximum(scales, SCALE_FLOOR[scale_type])
+    if scale_type == "bf16":
+        bits = scales.view(np.uint32)
+        return ((bits + np.uint32(0xFFFF)) & np.uint32(0xFFFF0000)).view(np.float32)
+    if scale_type == "f16":
+        with np.errstate(over="ignore"):
+            nearest = scales.astype(np.float16)
+            above = np.nextafter(nearest, np.float16(np.inf))
+        raised = np.where(nearest.astype(np.float32) < scales, above, nearest)
+        return raised.astype(np.float32)
+    return scales
+
+
+def narrow_scales(scales: np.ndarray, scale_type: str) -> np.ndarray:
+    """Store scales that are representable in their type: bits for bfloat16, else floats."""
+    if scale_type == "bf16":
+        return f32_to_bf16(scales)
+    return scales.astype(ARRAY_DTYPES[scale_type])
+
+
+def convert(weight: Weight, dtype: str, name: str) -> Weight:
+    """Convert a finite tensor to another float type, to nearest even.
+
+    Parameters
+    ----------
+    weight
+        Any shape. It comes back as it is where it has the type already.
+    dtype
+        ``"f32"``, ``"f16"`` or ``"bf16"``.
+    name
+        For errors.
+
+    Raises
+    ------
+    NonFiniteError
+        If a value exceeds the largest number of the type.
+    """
+    if weight.dtype == dtype:
+        return weight
+    rows = weight.array.reshape(-1, weight.array.shape[-1])
+    out = np.empty(rows.shape, dtype=ARRAY_DTYPES[dtype])
+    for block in row_blocks(*rows.shape):
+        values = as_float32(rows[block], weight.dtype)
+        if dtype == "bf16":
+            out[block] = f32_to_bf16(values)
+        else:
+            with np.errstate(over="ignore"):
+                out[block] = values.astype(out.dtype)
+        _check_overflow(out[block], dtype, values, block.start, name)
+    return Weight(out.reshape(weight.array.shape), dtype)
+
+
+def _check_overflow(
+    converted: np.ndarray, dtype: str, values: np.ndarray, first_row: int, name: str
+) -> None:
+    """Refuse a value that became infinite."""
+    infinite = ~np.isfinite(as_float32(converted, dtype))
+    if infinite.any():
+        row, column = (int(index[0]) for index in np.nonzero(infinite))
+        raise NonFiniteError(
+            f"tensor {name}: {values[row, column]:g} at row {first_row + row}, column {column} "
+            f"exceeds the range of {dtype}; use the recipe "
+            f"{'bf16 or f32' if dtype == 'f16' else 'f32'}"
+        )

@@ -1,0 +1,206 @@
+"""``qbench.load``: from a checkpoint and a recipe to a model that runs.
+
+The one place where readers, recipes, quantizers and the engine meet. What a recipe does to weights
+stands in the methods, what the engine does with them in the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qbench.core import PackedTensor
+from qbench.engine.model import Model, Provenance
+from qbench.engine.runtime import DecoderWeights, Runtime
+from qbench.errors import RecipeError, RequestError
+from qbench.models import (
+    Checkpoint,
+    DecoderSpec,
+    MemoryCheckpoint,
+    Tokenizer,
+    Weight,
+    decoder_spec,
+    read_config,
+    resolve,
+    tensor_slots,
+)
+from qbench.models.chat_template import load_template
+from qbench.quant.floats import as_float32
+from qbench.quant.loading import is_quantized, load_quantized
+from qbench.quant.model import HEAD, NORM_SLOTS, QuantizedModel
+from qbench.quant.quantize import Progress, quantize_checkpoint
+from qbench.quant.recipe import Recipe, require_available
+from qbench.quant.saving import save_quantized
+from qbench.quant.tensor import QuantizedTensor
+
+LAYER_ORDER = ("attn_norm", "q", "k", "v", "o", "mlp_norm", "gate", "up", "down")
+KV_OF_BITS = {32: "f32", 16: "bf16"}
+KV_OF_MODE = {"exact": "f32", "faithful": "bf16"}
+
+
+def load(
+    path: Path | str | None = None,
+    recipe: str | Recipe | None = None,
+    *,
+    state_dict: Mapping[str, np.ndarray] | None = None,
+    config: Mapping[str, Any] | None = None,
+    tokenizer: Tokenizer | None = None,
+    mode: str = "faithful",
+    threads: int | None = None,
+    chat_template: str | None = None,
+    isa: str | None = None,
+    on_progress: Progress | None = None,
+) -> Model:
+    """Load a model, quantize it, and make it ready to run.
+
+    Parameters
+    ----------
+    path : path or str, optional
+        A model folder, or a hub id; a local path wins.
+    recipe : str or Recipe, optional
+        None: as it is if it was quantized by qbench, else the stored type.
+    state_dict : mapping of str to ndarray, optional
+        Weights from memory instead of ``path``, named as in a checkpoint; needs ``config``.
+    config : mapping, optional
+        Contents of ``config.json`` for ``state_dict``.
+    tokenizer : Tokenizer, optional
+        For ``state_dict``; without one the model takes and gives ids only.
+    mode : {"faithful", "exact"}
+        faithful: activations in 16 bits (two planes); exact: float32, the reference.
+    threads : int, optional
+        Default: CPUs of the affinity mask, bounded by the cgroup quota.
+    chat_template : str, optional
+        A built-in name (``chatml``) or a file, in place of the model's own template.
+    isa : str, optional
+        A tier of kernels by name; default the best, or what ``QBENCH_ISA`` names.
+    on_progress : callable, optional
+        Called with the weights quantized so far and those there are.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    RequestError
+        A wrong combination of arguments, or a path that is not there.
+    RecipeError
+        A recipe that does not parse, is not there yet, or does not fit the checkpoint.
+    CheckpointError, NonFiniteError
+        A model folder that cannot be read as what it claims to be.
+    """
+    wanted = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
+    if wanted is not None:
+        require_available(wanted, mode)
+    if (path is None) == (state_dict is None):
+        raise RequestError("load takes either a path or a state_dict")
+    if state_dict is not None:
+        if config is None:
+            raise RequestError("load(state_dict=…) needs config=, the contents of config.json")
+        spec = decoder_spec(config, "config")
+        memory = MemoryCheckpoint(state_dict)
+        model = quantize_checkpoint(memory, spec, wanted, on_progress)
+        return _assemble(
+            model, "memory", memory.sha256(), tokenizer, None, mode=mode, threads=threads, isa=isa
+        )
+    assert path is not None
+    folder = resolve(str(path))
+    spec = decoder_spec(read_config(folder), str(folder / "config.json"))
+    own_tokenizer = Tokenizer.from_folder(folder, spec)
+    if chat_template is not None:
+        own_tokenizer = own_tokenizer.with_template(load_template(chat_template))
+    model, sha256 = _read(folder, spec, wanted, on_progress)
+    return _assemble(
+        model, str(path), sha256, own_tokenizer, folder, mode=mode, threads=threads, isa=isa
+    )
+
+
+def _read(
+    folder: Path, spec: DecoderSpec, recipe: Recipe | None, on_progress: Progress | None
+) -> tuple[QuantizedModel, str]:
+    """Quantize a checkpoint, or read one that already is; with the hash of its weights."""
+    with Checkpoint.open(folder) as checkpoint:
+        sha256 = checkpoint.sha256()
+        if not is_quantized(read_config(folder)):
+            model = quantize_checkpoint(checkpoint, spec, recipe, on_progress)
+            checkpoint.check_unchanged()
+            return model, sha256
+    model = load_quantized(folder)
+    if recipe is not None and recipe.method != "as-is" and recipe != model.recipe:
+        raise RecipeError(
+            f"{folder} is already quantized as {model.recipe.canonical}; leave the recipe out, or "
+            "quantize the original checkpoint"
+        )
+    return model, sha256
+
+
+def _assemble(
+    model: QuantizedModel,
+    name: str,
+    sha256: str,
+    tokenizer: Tokenizer | None,
+    folder: Path | None,
+    *,
+    mode: str,
+    threads: int | None,
+    isa: str | None,
+) -> Model:
+    """Pack every tensor and build the runtime."""
+    require_available(model.recipe, mode)
+    kv_bits = model.recipe.kv_bits
+    kv_format = KV_OF_MODE[mode] if kv_bits is None else KV_OF_BITS[kv_bits]
+    runtime = Runtime(
+        model.spec, pack(model), mode=mode, kv_format=kv_format, threads=threads, isa=isa
+    )
+    provenance = Provenance(
+        name=name,
+        recipe=model.recipe.canonical,
+        mode=mode,
+        kv_format=kv_format,
+        weights_sha256=sha256,
+        bits_per_weight=model.bits_per_weight,
+        model_bits=model.model_bits,
+    )
+
+    def save(target: Path, force: bool) -> Path:
+        return save_quantized(model, target, folder, force=force)
+
+    return Model(model.spec, tokenizer, runtime, provenance, save)
+
+
+def pack(model: QuantizedModel) -> DecoderWeights:
+    """Lay a model's tensors out for the core, each in its place.
+
+    The embedding is a panel matrix as well: a tied head is then the same object, not a copy.
+    """
+    places: dict[tuple[str, int], PackedTensor | np.ndarray] = {}
+    for slot in tensor_slots(model.spec):
+        tensor = model.tensors[slot.name]
+        if slot.slot in NORM_SLOTS:
+            assert isinstance(tensor, Weight)
+            norm = as_float32(tensor.array, tensor.dtype)
+            places[slot.slot, slot.layer] = np.ascontiguousarray(norm)
+        else:
+            places[slot.slot, slot.layer] = _pack_tensor(tensor)
+    embedding = places["embedding", -1]
+    head = places.get(("head", -1), embedding)
+    copy = model.tensors.get(HEAD)
+    if model.spec.tied_head and copy is not None:
+        head = _pack_tensor(copy)
+    final_norm = places["final_norm", -1]
+    assert isinstance(embedding, PackedTensor)
+    assert isinstance(head, PackedTensor)
+    assert isinstance(final_norm, np.ndarray)
+    layers = tuple(
+        tuple(places[slot, layer] for slot in LAYER_ORDER) for layer in range(model.spec.n_layers)
+    )
+    return DecoderWeights(embedding, head, final_norm, layers)
+
+
+def _pack_tensor(tensor: QuantizedTensor | Weight) -> PackedTensor:
+    if isinstance(tensor, QuantizedTensor):
+        return tensor.pack()
+    return PackedTensor.from_dense(tensor.array, tensor.dtype)
