@@ -1,7 +1,7 @@
 """The one C extension, `qbench._core`; everything else about the package stands in pyproject.toml.
 
 Switches in the environment: QBENCH_DEBUG (asserts), QBENCH_SANITIZE, QBENCH_COVERAGE (gcov),
-QBENCH_NO_OPENMP (one thread), QBENCH_WERROR. Instruction sets are chosen by target regions in the
+QBENCH_NO_OPENMP (one thread), QBENCH_WERROR, QBENCH_EMULATE_AVX512 (a build for tests). Instruction sets are chosen by target regions in the
 sources, so no flag here may raise the baseline.
 """
 
@@ -29,6 +29,7 @@ MODES = {
     "SANITIZE": "-O1 -g -UNDEBUG -fsanitize=address,undefined -fno-omit-frame-pointer",
     "DEBUG": "-O1 -g -UNDEBUG",
 }
+EMULATE = [("QB_EMULATE_AVX512", "1")]
 NUMPY_API = [(f"NPY_{x}", "NPY_2_0_API_VERSION") for x in ("NO_DEPRECATED_API", "TARGET_VERSION")]
 PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() > 0 ? 0 : 1; }\n"
 NO_OPENMP = """error: the C compiler cannot build and run an OpenMP program.
@@ -105,14 +106,13 @@ class BuildExt(build_ext):
 
 
 COMPILE_ARGS, LINK_ARGS = flags()
-VERSION = (ROOT / "qbench" / "_version.py").read_text().split('"')[-2]
 core = Extension(
     "qbench._core",
     csrc("c"),
     depends=csrc("h", "def", "inc"),
     include_dirs=["csrc", numpy.get_include()],
     libraries=["m"],
-    define_macros=[*NUMPY_API, ("QB_VERSION", f'"{VERSION}"')],
+    define_macros=[*NUMPY_API, *EMULATE * switch("EMULATE_AVX512")],
     extra_compile_args=COMPILE_ARGS,
     extra_link_args=LINK_ARGS,
 )

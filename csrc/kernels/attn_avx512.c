@@ -7,6 +7,8 @@
 #include "base/half.h"
 #include "kernels/kernels.h"
 
+#include "kernels/emulate_avx512.h"
+
 QB_ISA_BEGIN(QB_TARGET_AVX512)
 #include "kernels/simd_avx512.h"
 

@@ -4,15 +4,21 @@
 #if QB_ARCH_X86
 #include <immintrin.h>
 
+#include "base/half.h"
 #include "kernels/kernels.h"
+
+#include "kernels/emulate_avx512.h"
 
 QB_ISA_BEGIN(QB_TARGET_AVX512)
 
+#ifndef QB_DPBUSD
 QB_INLINE __m512i dpbusd_peak(__m512i acc, __m512i a, __m512i b)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
     return acc;
 }
+#define QB_DPBUSD dpbusd_peak
+#endif
 
 static uint32_t int_products_avx512(size_t n_iterations, size_t *n_products)
 {
@@ -22,8 +28,8 @@ static uint32_t int_products_avx512(size_t n_iterations, size_t *n_products)
     for (size_t n = 0; n < n_iterations; n++) {
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++)
-            acc[i] = dpbusd_peak(acc[i], a, b);
-        __asm__ volatile("" : "+x"(a), "+x"(b));
+            acc[i] = QB_DPBUSD(acc[i], a, b);
+        __asm__ volatile("" ::: "memory");
     }
     __m512i all = acc[0];
     for (int i = 1; i < 12; i++)
@@ -43,7 +49,7 @@ static float float_products_avx512(size_t n_iterations, size_t *n_products)
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++)
             acc[i] = _mm512_fmadd_ps(acc[i], a, b);
-        __asm__ volatile("" : "+x"(a), "+x"(b));
+        __asm__ volatile("" ::: "memory");
     }
     __m512 all = acc[0];
     for (int i = 1; i < 12; i++)

@@ -13,6 +13,9 @@ import numpy as np
 PLANE_TOP = 32512
 """Largest two-plane code, 127 * 256: the one for which both planes fit int8."""
 
+PLANE_SMALLEST = np.float32(2.0**-100)
+"""A group whose largest magnitude is below this counts as zeros: 1 / x would overflow."""
+
 
 def bf16_bits(values: np.ndarray) -> np.ndarray:
     """Round float32 to bfloat16, ties to even.
@@ -122,16 +125,17 @@ def int8_planes(values: np.ndarray, group: int = 128) -> Planes:
     -------
     Planes
         ``hi`` and ``lo`` int8 of the shape of the values; ``scale`` float32, shape
-        (n_tokens, n_groups): the group's largest magnitude divided by 32512, 0 for a group of
-        zeros. Codes are rounded in float32, ties to even.
+        (n_tokens, n_groups): the group's largest magnitude divided by 32512, 0 for a group whose
+        values are all below 2**-100. Codes are rounded in float32, ties to even.
     """
     values = np.asarray(values, np.float32)
     n_inputs = values.shape[1]
     which = np.arange(n_inputs) // group
     largest = np.maximum.reduceat(np.abs(values), np.arange(0, n_inputs, group), axis=1)
-    scale = largest / np.float32(PLANE_TOP)
+    usable = largest >= PLANE_SMALLEST
+    scale = np.where(usable, largest / np.float32(PLANE_TOP), np.float32(0))
     inverse = np.zeros_like(largest)
-    np.divide(np.float32(PLANE_TOP), largest, out=inverse, where=largest > 0)
+    np.divide(np.float32(PLANE_TOP), largest, out=inverse, where=usable)
     codes = np.rint(values * inverse[:, which]).astype(np.int32)
     hi = (codes + 128) >> 8
     lo = codes - (hi << 8)

@@ -33,7 +33,9 @@ def test_every_bf16_survives() -> None:
 
 
 def test_bf16_rounding_is_nearest_even(rng: np.random.Generator) -> None:
-    values = rng.integers(0, 1 << 32, 20_000, dtype=np.uint32).view(np.float32)
+    bits = rng.integers(0, 1 << 32, 20_000, dtype=np.uint32)
+    bits[::2] = (bits[::2] & 0xFFFF0000) | 0x8000  # every second value is a tie
+    values = bits.view(np.float32)
     values = values[np.isfinite(values) & (np.abs(values) < 3e38)]
     below = bf16_values((values.view(np.uint32) >> 16).astype(np.uint16)).astype(np.float64)
     above = bf16_values(((values.view(np.uint32) >> 16) + 1).astype(np.uint16)).astype(np.float64)
@@ -102,6 +104,10 @@ def test_planes_at_the_edges() -> None:
     assert planes.hi.tolist() == [[-127, 127, 0, 64]] and planes.lo.tolist() == [[0, 0, 0, -128]]
     zeros = int8_planes(np.zeros((2, 5), np.float32))
     assert not zeros.hi.any() and not zeros.scale.any() and not plane_values(zeros).any()
+    tiny = int8_planes(np.array([[2.0**-101, 0.0]], np.float32))
+    assert not tiny.hi.any() and not tiny.scale.any()
+    small = int8_planes(np.array([[2.0**-100, 0.0]], np.float32))
+    assert small.hi.tolist() == [[127, 0]] and small.scale[0, 0] > 0
 
 
 def test_two_bf16_planes(rng: np.random.Generator) -> None:
