@@ -23,12 +23,11 @@ typedef enum {
 
 #define QB_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
-#define QB_ISA_BEGIN(target_text)                                                            \
+#define QB_ISA_BEGIN(target_text) \
     QB_PRAGMA(clang attribute push(__attribute__((target(target_text))), apply_to = function))
 #define QB_ISA_END _Pragma("clang attribute pop")
 #else
-#define QB_ISA_BEGIN(target_text) \
-    _Pragma("GCC push_options") QB_PRAGMA(GCC target(target_text))
+#define QB_ISA_BEGIN(target_text) _Pragma("GCC push_options") QB_PRAGMA(GCC target(target_text))
 #define QB_ISA_END _Pragma("GCC pop_options")
 #endif
 

@@ -22,7 +22,8 @@ QB_INLINE uint64_t qb_philox2x32(uint64_t counter, uint32_t key)
 /* Uniform in [0, 1) with 53 random bits; key: 64 bits that name the request, counter: the step. */
 QB_INLINE double qb_uniform(uint64_t key, uint32_t counter)
 {
-    uint64_t mixed = qb_philox2x32(((uint64_t)counter << 32) | (uint32_t)key, (uint32_t)(key >> 32));
+    uint64_t mixed =
+        qb_philox2x32(((uint64_t)counter << 32) | (uint32_t)key, (uint32_t)(key >> 32));
     return (double)(mixed >> 11) * 0x1p-53;
 }
 

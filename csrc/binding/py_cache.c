@@ -137,7 +137,8 @@ static PyObject *get_page_bytes(PyObject *self, void *unused)
 
 static PyMethodDef methods[] = {
     {"new_sequence", new_sequence, METH_NOARGS, "An empty sequence's number."},
-    {"fork", fork_sequence, METH_VARARGS, "A sequence that begins with the first tokens of another."},
+    {"fork", fork_sequence, METH_VARARGS,
+     "A sequence that begins with the first tokens of another."},
     {"truncate", truncate_sequence, METH_VARARGS, "Forget the tokens from a position on."},
     {"release", release, METH_VARARGS, "Give a sequence's pages back."},
     {"length", length, METH_VARARGS, "Tokens of a sequence."},
@@ -148,12 +149,13 @@ static PyGetSetDef getset[] = {
     {"page_bytes", get_page_bytes, NULL, "Bytes of one page (32 tokens, all layers).", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_new, cache_new},
-                              {Py_tp_dealloc, cache_dealloc},
-                              {Py_tp_methods, methods},
-                              {Py_tp_getset, getset},
-                              {Py_tp_doc, "Keys and values of many sequences, in pages of 32 tokens."},
-                              {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_new, cache_new},
+    {Py_tp_dealloc, cache_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, getset},
+    {Py_tp_doc, "Keys and values of many sequences, in pages of 32 tokens."},
+    {0, NULL}};
 
 PyType_Spec qb_cache_spec = {.name = "qbench._core.KVCache",
                              .basicsize = sizeof(qb_py_cache),

@@ -44,8 +44,8 @@ static int choose_isa(qb_module_state *state)
     if (qb_isa_argument(state, name, &state->default_isa) == QB_OK)
         return 0;
     PyErr_Format(PyExc_ImportError,
-                 "QBENCH_ISA=%s: this machine offers up to '%s' (tiers: scalar, avx2, avx512)", name,
-                 qb_isa_name(qb_isa_best(state->isa_mask)));
+                 "QBENCH_ISA=%s: this machine offers up to '%s' (tiers: scalar, avx2, avx512)",
+                 name, qb_isa_name(qb_isa_best(state->isa_mask)));
     return -1;
 }
 

@@ -23,7 +23,7 @@ static bool read_layer(qb_module_state *state, qb_layer *out, PyObject *tuple, s
         PyErr_SetString(PyExc_TypeError, "a layer must be a tuple of nine weights");
         return false;
     }
-    const qb_weights **slots[] = {NULL, &out->q, &out->k, &out->v, &out->o,
+    const qb_weights **slots[] = {NULL, &out->q,    &out->k,  &out->v,   &out->o,
                                   NULL, &out->gate, &out->up, &out->down};
     for (Py_ssize_t i = 0; i < 9; i++) {
         PyObject *item = PyTuple_GetItem(tuple, i);
@@ -56,21 +56,53 @@ static qb_status create(qb_module_state *state, qb_decoder **out, qb_decoder_spe
     return status;
 }
 
+/* A new object around a decoder over these weights; the spec lacks the inverse frequencies. */
+static PyObject *build(PyTypeObject *type, qb_decoder_spec *spec, qb_decoder_weights *weights,
+                       PyObject *inv_freq_object, PyObject *norm_object, PyObject *layers,
+                       const qb_kernels *kernels)
+{
+    qb_module_state *state = qb_state_of_type(type);
+    qb_decoder *decoder = NULL;
+    qb_py_decoder *self = NULL;
+    PyArrayObject *norm = NULL;
+    PyArrayObject *inv_freq =
+        qb_vector(inv_freq_object, NPY_FLOAT32, (npy_intp)(spec->dim / 2), "inv_freq");
+    if (inv_freq == NULL)
+        return NULL;
+    norm = qb_vector(norm_object, NPY_FLOAT32, (npy_intp)spec->hidden, "final_norm");
+    if (norm != NULL) {
+        spec->inverse_frequency = QB_DATA(inv_freq);
+        weights->final_norm = QB_DATA(norm);
+        const qb_status status = create(state, &decoder, spec, weights, layers, kernels);
+        if (status != QB_OK && !PyErr_Occurred())
+            qb_raise(state, status, "Decoder");
+    }
+    if (decoder != NULL && (self = (qb_py_decoder *)type->tp_alloc(type, 0)) != NULL)
+        self->decoder = decoder;
+    else
+        qb_decoder_free(decoder);
+    Py_DECREF((PyObject *)inv_freq);
+    Py_XDECREF((PyObject *)norm);
+    return (PyObject *)self;
+}
+
 static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"intermediate", "n_heads", "n_kv_heads", "head_dim", "context",
-                            "norm_eps", "inv_freq", "embedding", "head", "final_norm", "layers",
-                            "mode", "isa", NULL};
+    static char *names[] = {"intermediate", "n_heads",  "n_kv_heads", "head_dim", "context",
+                            "norm_eps",     "inv_freq", "embedding",  "head",     "final_norm",
+                            "layers",       "mode",     "isa",        NULL};
     Py_ssize_t intermediate, n_heads, n_kv_heads, dim, context;
     float eps;
-    PyObject *inv_freq_object, *embedding, *head, *final_norm_object, *layers;
+    PyObject *inv_freq, *embedding, *head, *final_norm, *layers;
     const char *mode_name, *isa_name = NULL;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnnnfOOOOO!s|z:Decoder", names, &intermediate,
-                                     &n_heads, &n_kv_heads, &dim, &context, &eps, &inv_freq_object,
-                                     &embedding, &head, &final_norm_object, &PyTuple_Type, &layers,
+                                     &n_heads, &n_kv_heads, &dim, &context, &eps, &inv_freq,
+                                     &embedding, &head, &final_norm, &PyTuple_Type, &layers,
                                      &mode_name, &isa_name))
         return NULL;
     qb_module_state *state = qb_state_of_type(type);
+    if (intermediate < 1 || n_heads < 1 || n_kv_heads < 1 || dim < 2 || context < 1)
+        return qb_raise(state, QB_ERR_RANGE, "Decoder");
     qb_decoder_spec spec = {.n_layers = (size_t)PyTuple_Size(layers),
                             .intermediate = (size_t)intermediate,
                             .n_heads = (size_t)n_heads,
@@ -81,45 +113,16 @@ static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     qb_decoder_weights weights = {.embedding = weights_of(state, embedding, "embedding"),
                                   .head = weights_of(state, head, "head")};
     qb_kernels kernels;
-    if (weights.embedding == NULL || weights.head == NULL || !qb_mode_argument(mode_name, &spec.mode) ||
-        !qb_kernels_argument(state, isa_name, &kernels))
+    if (weights.embedding == NULL || weights.head == NULL ||
+        !qb_mode_argument(mode_name, &spec.mode) || !qb_kernels_argument(state, isa_name, &kernels))
         return NULL;
-    if (intermediate < 1 || n_heads < 1 || n_kv_heads < 1 || dim < 2 || context < 1)
-        return qb_raise(state, QB_ERR_RANGE, "Decoder");
     spec.n_vocab = weights.embedding->n_rows;
     spec.hidden = weights.embedding->n_cols;
-
-    PyObject *result = NULL;
-    PyArrayObject *norm = NULL;
-    PyArrayObject *inv_freq = qb_vector(inv_freq_object, NPY_FLOAT32, dim / 2, "inv_freq");
-    if (inv_freq == NULL)
-        return NULL;
-    norm = qb_vector(final_norm_object, NPY_FLOAT32, (npy_intp)spec.hidden, "final_norm");
-    if (norm == NULL)
-        goto done;
-    spec.inverse_frequency = QB_DATA(inv_freq);
-    weights.final_norm = QB_DATA(norm);
-    qb_decoder *decoder;
-    const qb_status status = create(state, &decoder, &spec, &weights, layers, &kernels);
-    if (status != QB_OK) {
-        if (!PyErr_Occurred())
-            qb_raise(state, status, "Decoder");
-        goto done;
-    }
-    qb_py_decoder *self = (qb_py_decoder *)type->tp_alloc(type, 0);
-    if (self == NULL) {
-        qb_decoder_free(decoder);
-        goto done;
-    }
-    self->decoder = decoder;
-    self->weights = Py_BuildValue("(OOO)", embedding, head, layers);
-    result = (PyObject *)self;
-    if (self->weights == NULL)
-        Py_CLEAR(result);
-done:
-    Py_DECREF((PyObject *)inv_freq);
-    Py_XDECREF((PyObject *)norm);
-    return result;
+    PyObject *self = build(type, &spec, &weights, inv_freq, final_norm, layers, &kernels);
+    if (self != NULL && (((qb_py_decoder *)self)->weights =
+                             Py_BuildValue("(OOO)", embedding, head, layers)) == NULL)
+        Py_CLEAR(self);
+    return self;
 }
 
 static void decoder_dealloc(PyObject *object)
@@ -157,7 +160,8 @@ static PyObject *run_forward(qb_py_decoder *self, qb_py_cache *cache, PyArrayObj
     const size_t n_runs = QB_LENGTH(in[ARG_SEQUENCES]);
     const int32_t *first = QB_DATA(in[ARG_FIRST]);
     if (first[0] != 0 || first[n_rows] != n_targets)
-        return PyErr_Format(PyExc_ValueError, "first_target must run from 0 to the number of targets");
+        return PyErr_Format(PyExc_ValueError,
+                            "first_target must run from 0 to the number of targets");
     PyObject *logprobs = PyArray_SimpleNew(1, &n_targets, NPY_FLOAT64);
     PyObject *best = PyArray_SimpleNew(1, &n_rows, NPY_INT32);
     PyObject *bad = PyArray_SimpleNew(1, &n_rows, NPY_INT32);
@@ -244,20 +248,19 @@ static PyObject *run_generate(qb_py_decoder *self, qb_py_cache *cache, PyArrayOb
     if (tokens == NULL || requests == NULL)
         goto done;
     for (size_t i = 0; i < n; i++)
-        requests[i] = (qb_request){(uint32_t)((int32_t *)QB_DATA(in[GEN_SEQUENCES]))[i],
-                                   ((int32_t *)QB_DATA(in[GEN_LAST]))[i],
-                                   ((uint64_t *)QB_DATA(in[GEN_KEYS]))[i],
-                                   ((uint32_t *)QB_DATA(in[GEN_STEPS]))[i],
-                                   ((uint32_t *)QB_DATA(in[GEN_LEFT]))[i]};
+        requests[i] = (qb_request){
+            (uint32_t)((int32_t *)QB_DATA(in[GEN_SEQUENCES]))[i],
+            ((int32_t *)QB_DATA(in[GEN_LAST]))[i], ((uint64_t *)QB_DATA(in[GEN_KEYS]))[i],
+            ((uint32_t *)QB_DATA(in[GEN_STEPS]))[i], ((uint32_t *)QB_DATA(in[GEN_LEFT]))[i]};
     if (!acquire(self, cache)) {
         status = QB_ERR_BUSY;
         goto done;
     }
     PyThreadState *saved = PyEval_SaveThread();
-    status = qb_generate(self->decoder, cache->cache, requests, n, (size_t)n_steps, how,
-                         QB_DATA(in[GEN_END]), QB_LENGTH(in[GEN_END]),
-                         QB_DATA((PyArrayObject *)tokens), (unsigned)n_threads, qb_poll_signals,
-                         &saved);
+    status =
+        qb_generate(self->decoder, cache->cache, requests, n, (size_t)n_steps, how,
+                    QB_DATA(in[GEN_END]), QB_LENGTH(in[GEN_END]), QB_DATA((PyArrayObject *)tokens),
+                    (unsigned)n_threads, qb_poll_signals, &saved);
     PyEval_RestoreThread(saved);
     hand_back(self, cache);
 done:
@@ -265,8 +268,9 @@ done:
     if (status == QB_OK)
         return tokens;
     Py_XDECREF(tokens);
-    return PyErr_Occurred() ? NULL
-                            : qb_raise(qb_state_of_type(Py_TYPE((PyObject *)self)), status, "generate");
+    return PyErr_Occurred()
+               ? NULL
+               : qb_raise(qb_state_of_type(Py_TYPE((PyObject *)self)), status, "generate");
 }
 
 static PyObject *generate(PyObject *object, PyObject *args)

@@ -60,7 +60,8 @@ typedef struct {
 static void matmul_worker(qb_worker worker, void *context)
 {
     matmul_call *c = context;
-    qb_matmul(worker, &c->kernels, c->mode, &c->product, 1, c->x, c->x_stride, c->n_tokens, &c->acts);
+    qb_matmul(worker, &c->kernels, c->mode, &c->product, 1, c->x, c->x_stride, c->n_tokens,
+              &c->acts);
 }
 
 static PyObject *matmul(PyObject *module, PyObject *args)
@@ -103,10 +104,9 @@ static PyObject *matmul(PyObject *module, PyObject *args)
                w->n_cols * sizeof(float));
     call.x = padded_x;
     call.product.y = padded_y;
-    Py_BEGIN_ALLOW_THREADS
-    status = qb_team_run((unsigned)n_threads, matmul_worker, &call, NULL, NULL);
-    Py_END_ALLOW_THREADS
-    npy_intp shape[2] = {(npy_intp)call.n_tokens, (npy_intp)w->n_rows};
+    Py_BEGIN_ALLOW_THREADS status =
+        qb_team_run((unsigned)n_threads, matmul_worker, &call, NULL, NULL);
+    Py_END_ALLOW_THREADS npy_intp shape[2] = {(npy_intp)call.n_tokens, (npy_intp)w->n_rows};
     out = PyArray_SimpleNew(2, shape, NPY_FLOAT32);
     for (size_t t = 0; t < call.n_tokens && out != NULL; t++)
         memcpy((float *)QB_DATA((PyArrayObject *)out) + t * w->n_rows,
@@ -127,7 +127,8 @@ static PyObject *row_operation(PyObject *module, PyObject *args)
     PyObject *x_object, *y_object;
     float eps;
     qb_kernels kernels;
-    if (!PyArg_ParseTuple(args, "sOOfz:row_operation", &name, &x_object, &y_object, &eps, &isa_name) ||
+    if (!PyArg_ParseTuple(args, "sOOfz:row_operation", &name, &x_object, &y_object, &eps,
+                          &isa_name) ||
         !qb_kernels_argument(state, isa_name, &kernels))
         return NULL;
     PyArrayObject *x = qb_vector(x_object, NPY_FLOAT32, -1, "x");
@@ -176,7 +177,8 @@ static PyObject *sample(PyObject *module, PyObject *args)
     PyObject *object;
     qb_sampling how;
     double u;
-    if (!PyArg_ParseTuple(args, "OfIfd:sample", &object, &how.temperature, &how.top_k, &how.top_p, &u))
+    if (!PyArg_ParseTuple(args, "OfIfd:sample", &object, &how.temperature, &how.top_k, &how.top_p,
+                          &u))
         return NULL;
     PyArrayObject *logits = qb_vector(object, NPY_FLOAT32, -1, "logits");
     if (logits == NULL)
@@ -215,11 +217,8 @@ static PyObject *measure_peaks(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "zi:measure_peaks", &isa_name, &n_threads) ||
         !qb_threads_argument(n_threads) || !qb_kernels_argument(state, isa_name, &kernels))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    status = qb_measure_peaks(&peaks, &kernels, (unsigned)n_threads);
-    Py_END_ALLOW_THREADS
-    if (status != QB_OK)
-        return qb_raise(state, status, "measure_peaks");
+    Py_BEGIN_ALLOW_THREADS status = qb_measure_peaks(&peaks, &kernels, (unsigned)n_threads);
+    Py_END_ALLOW_THREADS if (status != QB_OK) return qb_raise(state, status, "measure_peaks");
     return Py_BuildValue("(ddd)", peaks.int_gmacs, peaks.float_gmacs, peaks.read_gbs);
 }
 

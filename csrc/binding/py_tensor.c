@@ -28,12 +28,12 @@ static PyObject *from_dense(PyObject *cls, PyObject *args)
     if (values == NULL)
         return NULL;
     qb_tensor *tensor;
-    Py_BEGIN_ALLOW_THREADS
-    status = qb_tensor_from_dense(&tensor, format, QB_DATA(values),
-                                  (size_t)PyArray_DIM(values, 0), (size_t)PyArray_DIM(values, 1));
-    Py_END_ALLOW_THREADS
-    Py_DECREF((PyObject *)values);
-    return status == QB_OK ? wrap((PyTypeObject *)cls, tensor) : qb_raise(state, status, "from_dense");
+    Py_BEGIN_ALLOW_THREADS status =
+        qb_tensor_from_dense(&tensor, format, QB_DATA(values), (size_t)PyArray_DIM(values, 0),
+                             (size_t)PyArray_DIM(values, 1));
+    Py_END_ALLOW_THREADS Py_DECREF((PyObject *)values);
+    return status == QB_OK ? wrap((PyTypeObject *)cls, tensor)
+                           : qb_raise(state, status, "from_dense");
 }
 
 static PyObject *from_codes(PyObject *cls, PyObject *args)
@@ -78,13 +78,12 @@ static PyObject *from_codes(PyObject *cls, PyObject *args)
         }
     qb_tensor *tensor;
     qb_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = qb_tensor_from_codes(&tensor, format, scale_type, (size_t)group, QB_DATA(codes),
-                                  QB_DATA(scales), zeros == NULL ? NULL : QB_DATA(zeros), n_rows,
-                                  n_cols);
-    Py_END_ALLOW_THREADS
-    result = status == QB_OK ? wrap((PyTypeObject *)cls, tensor)
-                             : qb_raise(state, status, "from_codes: codes, zeros or scales");
+    Py_BEGIN_ALLOW_THREADS status = qb_tensor_from_codes(
+        &tensor, format, scale_type, (size_t)group, QB_DATA(codes), QB_DATA(scales),
+        zeros == NULL ? NULL : QB_DATA(zeros), n_rows, n_cols);
+    Py_END_ALLOW_THREADS result =
+        status == QB_OK ? wrap((PyTypeObject *)cls, tensor)
+                        : qb_raise(state, status, "from_codes: codes, zeros or scales");
 done:
     Py_DECREF((PyObject *)codes);
     Py_XDECREF((PyObject *)scales);

@@ -16,13 +16,14 @@ static void add_segment(qb_grid *grid, size_t col, size_t n_cols, size_t group, 
     last->n_cols += (uint32_t)n_cols;
     last->n_pos += (uint32_t)n_pos;
     bool begins_group = col == group * grid->group;
-    grid->segments[grid->n_segments] = (qb_segment){.col = (uint32_t)col,
-                                                      .n_cols = (uint32_t)n_cols,
-                                                      .pos = (uint32_t)grid->n_positions,
-                                                      .n_pos = (uint32_t)n_pos,
-.group = (uint32_t)group,
-        .group_pos = begins_group ? (uint32_t)grid->n_positions
-                                  : grid->segments[grid->n_segments - 1].group_pos};
+    grid->segments[grid->n_segments] =
+        (qb_segment){.col = (uint32_t)col,
+                     .n_cols = (uint32_t)n_cols,
+                     .pos = (uint32_t)grid->n_positions,
+                     .n_pos = (uint32_t)n_pos,
+                     .group = (uint32_t)group,
+                     .group_pos = begins_group ? (uint32_t)grid->n_positions
+                                               : grid->segments[grid->n_segments - 1].group_pos};
     grid->n_segments++;
     grid->n_positions += n_pos;
 }
@@ -35,8 +36,7 @@ qb_status qb_grid_init(qb_grid *grid, size_t n_cols, size_t group)
     grid->n_groups = qb_ceil_div(n_cols, group);
     size_t per_group = qb_ceil_div(group, QB_BLOCK_LEN), capacity = grid->n_groups * per_group;
     /* Groups longer than a block are cut into blocks of their own. */
-    size_t per_block =
-        group > QB_BLOCK_LEN ? 1 : QB_BLOCK_LEN / qb_round_up(group, QB_UNIT_LEN);
+    size_t per_block = group > QB_BLOCK_LEN ? 1 : QB_BLOCK_LEN / qb_round_up(group, QB_UNIT_LEN);
     void *segments, *blocks;
     QB_TRY(qb_alloc(&segments, capacity, sizeof(qb_segment)));
     grid->segments = segments;

@@ -15,7 +15,8 @@ qb_status qb_panel_bytes(size_t *out, qb_format format, qb_scale_type scale_type
     return QB_OK;
 }
 
-void qb_segment_offset(size_t *header, size_t *codes, const qb_weights *w, const qb_segment *segment)
+void qb_segment_offset(size_t *header, size_t *codes, const qb_weights *w,
+                       const qb_segment *segment)
 {
     size_t header_bytes = qb_group_header_bytes(w->format, w->scale_type);
     *header = segment->group * header_bytes + qb_code_bytes(w->format, segment->group_pos);

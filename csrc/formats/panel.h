@@ -54,7 +54,8 @@ qb_status qb_panel_bytes(size_t *out, qb_format format, qb_scale_type scale_type
                          const qb_grid *grid);
 
 /* Offset of a segment's codes in its panel, and of its group's header. */
-void qb_segment_offset(size_t *header, size_t *codes, const qb_weights *w, const qb_segment *segment);
+void qb_segment_offset(size_t *header, size_t *codes, const qb_weights *w,
+                       const qb_segment *segment);
 
 /* One panel of float values from rows of raw elements; `rows` has n_valid rows, `stride` in
  * elements of 2 or 4 bytes. */

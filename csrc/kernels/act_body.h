@@ -32,7 +32,8 @@ static void QB_NAME(act_planes)(uint8_t *planes, float *scales, int32_t *sums, c
             for (size_t i = 0; i < segment->n_pos; i += 16) {
                 vi q = vi_set1(0);
                 if (usable)
-                    q = vf_to_i32(vf_round(vf_mul(vf_load(values + segment->pos - block->pos + i), inverse)));
+                    q = vf_to_i32(
+                        vf_round(vf_mul(vf_load(values + segment->pos - block->pos + i), inverse)));
                 sum = vi_add(sum, q);
                 store_planes(planes, grid->n_positions, segment->pos + i, q);
             }

@@ -78,17 +78,16 @@ QB_INLINE void attend(const bool bf16, float *max, float *sum, float *acc, const
     *max = top;
 }
 
-#define QB_ATTN_CHUNK(name, bf16)                                                              \
-    static void QB_NAME(name)(qb_attn_state state, const float *q, size_t q_stride,            \
-                              const uint32_t *n_keys, size_t n_queries,                        \
-                              const void *const *k_blocks, const void *const *v_blocks,        \
-                              size_t dim)                                                      \
-    {                                                                                          \
-        const size_t width = qb_round_up(dim, 16);                                             \
-        for (size_t i = 0; i < n_queries; i++)                                                 \
-            if (n_keys[i] > 0)                                                                 \
-                attend(bf16, &state.max[i], &state.sum[i], state.acc + i * width,              \
-                       q + i * q_stride, n_keys[i], k_blocks, v_blocks, dim);                  \
+#define QB_ATTN_CHUNK(name, bf16)                                                               \
+    static void QB_NAME(name)(                                                                  \
+        qb_attn_state state, const float *q, size_t q_stride, const uint32_t *n_keys,           \
+        size_t n_queries, const void *const *k_blocks, const void *const *v_blocks, size_t dim) \
+    {                                                                                           \
+        const size_t width = qb_round_up(dim, 16);                                              \
+        for (size_t i = 0; i < n_queries; i++)                                                  \
+            if (n_keys[i] > 0)                                                                  \
+                attend(bf16, &state.max[i], &state.sum[i], state.acc + i * width,               \
+                       q + i * q_stride, n_keys[i], k_blocks, v_blocks, dim);                   \
     }
 
 QB_ATTN_CHUNK(attn_f32, false)

@@ -66,10 +66,11 @@ EMULATE(__m512i, cvtepu8_epi32, (__m128i a), si, u[n] = ((emulated){.si128 = a})
 EMULATE(__m512, cvtph_ps, (__m256i a), ps, f[n] = qb_f16_to_f32(((emulated){.si256 = a}).h[n]))
 /* vpdpbusd: unsigned bytes of b times signed bytes of c, four to a lane, no saturation. */
 EMULATE(__m512i, dpbusd_epi32, (__m512i a, __m512i b, __m512i c), si,
-        u[n] = U(a) + (uint32_t)(((emulated){.si = b}).b[4 * n] * ((emulated){.si = c}).s[4 * n] +
-                                 ((emulated){.si = b}).b[4 * n + 1] * ((emulated){.si = c}).s[4 * n + 1] +
-                                 ((emulated){.si = b}).b[4 * n + 2] * ((emulated){.si = c}).s[4 * n + 2] +
-                                 ((emulated){.si = b}).b[4 * n + 3] * ((emulated){.si = c}).s[4 * n + 3]))
+        u[n] = U(a) +
+               (uint32_t)(((emulated){.si = b}).b[4 * n] * ((emulated){.si = c}).s[4 * n] +
+                          ((emulated){.si = b}).b[4 * n + 1] * ((emulated){.si = c}).s[4 * n + 1] +
+                          ((emulated){.si = b}).b[4 * n + 2] * ((emulated){.si = c}).s[4 * n + 2] +
+                          ((emulated){.si = b}).b[4 * n + 3] * ((emulated){.si = c}).s[4 * n + 3]))
 
 QB_INLINE __m512i emulated_set1_epi8(char a)
 {

@@ -26,7 +26,8 @@ QB_INLINE const uint8_t *expand(uint8_t *out, unsigned bits, const uint8_t *code
                 const uint8_t *low = codes + step / 2 * 64, *high = codes + 128;
                 const int shift = 4 * (step % 2);
                 for (int i = 0; i < 64; i++) {
-                    out[i] = (uint8_t)(((low[i] >> shift) & 3) | (((high[i] >> (2 * step)) & 1) << 2));
+                    out[i] =
+                        (uint8_t)(((low[i] >> shift) & 3) | (((high[i] >> (2 * step)) & 1) << 2));
                     out[64 + i] = (uint8_t)(((low[i] >> (shift + 2)) & 3) |
                                             (((high[i] >> (2 * step + 1)) & 1) << 2));
                 }
@@ -99,8 +100,8 @@ QB_INLINE void planes_block(const int M, float *y, size_t y_stride, const QB_NAM
         for (int m = 0; m < M; m++) {
             vi sum = vi_set1(x->sums[(token + (size_t)m) * grid->n_segments + block->segment + s]);
             for (int half = 0; half < 32; half += 16) {
-                vi centred = vi_sub(vi_load(product[m] + half),
-                                    vi_mul(vi_load(w->zero[s] + half), sum));
+                vi centred =
+                    vi_sub(vi_load(product[m] + half), vi_mul(vi_load(w->zero[s] + half), sum));
                 vf_store(part[m] + half, vf_fma(vi_to_f32(centred), vf_load(w->scale[s] + half),
                                                 vf_load(part[m] + half)));
             }
@@ -117,8 +118,9 @@ QB_INLINE void planes_block(const int M, float *y, size_t y_stride, const QB_NAM
 }
 
 /* Tokens in tiles of at most MAX, evenly: 13 tokens in tiles of 6 go as 5 + 4 + 4. */
-#define QB_FOR_TILES(MAX, n, token, m)                                                       \
-    for (size_t token = 0, tiles_left = qb_ceil_div((n), (MAX)), m = 0; token < (n); token += m, tiles_left--) \
+#define QB_FOR_TILES(MAX, n, token, m)                                               \
+    for (size_t token = 0, tiles_left = qb_ceil_div((n), (MAX)), m = 0; token < (n); \
+         token += m, tiles_left--)                                                   \
         if (m = qb_ceil_div((n) - token, tiles_left), true)
 
 static void QB_NAME(gemm_planes)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
@@ -129,9 +131,9 @@ static void QB_NAME(gemm_planes)(float *y, size_t y_stride, const qb_weights *w,
         QB_NAME(open_block)(&open, w, panel, grid, &grid->blocks[b]);
         QB_FOR_TILES(QB_INT_TILE, n_tokens, token, m)
         {
-#define QB_CASE(M)                                                     \
-    case M:                                                            \
-        planes_block(M, y, y_stride, &open, x, grid, b, token);        \
+#define QB_CASE(M)                                              \
+    case M:                                                     \
+        planes_block(M, y, y_stride, &open, x, grid, b, token); \
         break;
             switch (m) {
                 QB_INT_CASES
@@ -151,7 +153,8 @@ static const float *QB_NAME(open_float)(float *tile, const qb_weights *w, size_t
     if (qb_format_is_float(w->format)) {
         const uint16_t *half = (const uint16_t *)(const void *)data + block->col * QB_PANEL_ROWS;
         for (size_t i = 0; i < (size_t)block->n_cols * QB_PANEL_ROWS; i += 16)
-            vf_store(tile + i, w->format == QB_F16 ? vf_load_f16(half + i) : vf_load_bf16(half + i));
+            vf_store(tile + i,
+                     w->format == QB_F16 ? vf_load_f16(half + i) : vf_load_bf16(half + i));
         return tile;
     }
     QB_NAME(int_block) open;
@@ -160,7 +163,8 @@ static const float *QB_NAME(open_float)(float *tile, const qb_weights *w, size_t
     for (size_t s = 0; s < block->n_segments; s++) {
         const qb_segment *segment = &grid->segments[block->segment + s];
         for (size_t i = 0; i < segment->n_cols; i++, out += QB_PANEL_ROWS) {
-            const int32_t *step = (const int32_t *)(const void *)(open.segment_codes[s] + i / 4 * 128);
+            const int32_t *step =
+                (const int32_t *)(const void *)(open.segment_codes[s] + i / 4 * 128);
             for (int half = 0; half < 32; half += 16) {
                 vi code = vi_and(vi_shr(vi_load(step + half), (int)(8 * (i % 4))), vi_set1(255));
                 vf value = vi_to_f32(vi_sub(code, vi_load(open.zero[s] + half)));
@@ -201,9 +205,9 @@ static void QB_NAME(gemm_float)(float *y, size_t y_stride, const qb_weights *w, 
         {
             const float *input = x->x + token * x->x_stride + block->col;
             float *out = y + token * y_stride;
-#define QB_CASE(M)                                                                          \
-    case M:                                                                                 \
-        float_block(M, out, y_stride, weights, input, x->x_stride, block->n_cols, b == 0);  \
+#define QB_CASE(M)                                                                         \
+    case M:                                                                                \
+        float_block(M, out, y_stride, weights, input, x->x_stride, block->n_cols, b == 0); \
         break;
             switch (m) {
                 QB_FLOAT_CASES
@@ -217,6 +221,7 @@ void QB_NAME(qb_gemm_pick)(qb_gemm_kernels *kernels)
 {
     for (int f = 0; f < QB_FORMAT_COUNT; f++) {
         kernels->exact[f] = QB_NAME(gemm_float);
-        kernels->planes[f] = qb_format_is_float((qb_format)f) ? QB_NAME(gemm_float) : QB_NAME(gemm_planes);
+        kernels->planes[f] =
+            qb_format_is_float((qb_format)f) ? QB_NAME(gemm_float) : QB_NAME(gemm_planes);
     }
 }

@@ -2,13 +2,13 @@
 
 #include "base/cpu.h"
 
-#define PICK_TIER(tier)                       \
-    do {                                      \
-        qb_gemm_pick_##tier(&kernels->gemm);  \
-        qb_act_pick_##tier(&kernels->act);    \
-        qb_vec_pick_##tier(&kernels->vec);    \
-        qb_attn_pick_##tier(&kernels->attn);  \
-        qb_peak_pick_##tier(&kernels->peak);  \
+#define PICK_TIER(tier)                      \
+    do {                                     \
+        qb_gemm_pick_##tier(&kernels->gemm); \
+        qb_act_pick_##tier(&kernels->act);   \
+        qb_vec_pick_##tier(&kernels->vec);   \
+        qb_attn_pick_##tier(&kernels->attn); \
+        qb_peak_pick_##tier(&kernels->peak); \
     } while (0)
 
 qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa)

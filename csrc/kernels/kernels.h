@@ -24,9 +24,9 @@
 typedef struct {
     const float *x; /* (n_tokens, x_stride): float path */
     size_t x_stride;
-    const uint8_t *planes;  /* (n_tokens, 2 * n_positions) */
-    const float *scales;    /* (n_tokens, n_blocks) */
-    const int32_t *sums;    /* (n_tokens, n_segments): sums of the 16-bit activations */
+    const uint8_t *planes; /* (n_tokens, 2 * n_positions) */
+    const float *scales;   /* (n_tokens, n_blocks) */
+    const int32_t *sums;   /* (n_tokens, n_segments): sums of the 16-bit activations */
 } qb_acts;
 
 /* y (n_tokens, y_stride): 32 outputs of one panel, written in full (padding rows are zero). */
@@ -99,11 +99,11 @@ typedef struct {
 qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa);
 
 /* What the families offer; gemm and act of a tier belong together (the order of the planes). */
-#define QB_DECLARE_TIER(tier)                            \
-    void qb_gemm_pick_##tier(qb_gemm_kernels *kernels);  \
-    void qb_act_pick_##tier(qb_act_kernels *kernels);    \
-    void qb_vec_pick_##tier(qb_vec_kernels *kernels);    \
-    void qb_attn_pick_##tier(qb_attn_kernels *kernels);  \
+#define QB_DECLARE_TIER(tier)                           \
+    void qb_gemm_pick_##tier(qb_gemm_kernels *kernels); \
+    void qb_act_pick_##tier(qb_act_kernels *kernels);   \
+    void qb_vec_pick_##tier(qb_vec_kernels *kernels);   \
+    void qb_attn_pick_##tier(qb_attn_kernels *kernels); \
     void qb_peak_pick_##tier(qb_peak_kernels *kernels);
 QB_DECLARE_TIER(scalar)
 #if QB_ARCH_X86

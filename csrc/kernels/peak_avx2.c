@@ -8,7 +8,6 @@
 
 QB_ISA_BEGIN(QB_TARGET_AVX2)
 
-
 static uint32_t int_products_avx2(size_t n_iterations, size_t *n_products)
 {
     __m256i acc[12], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(1);

@@ -12,9 +12,13 @@ QB_INLINE void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
 QB_INLINE vf vf_set1(float x) { return _mm512_set1_ps(x); }
 QB_INLINE vf vf_load_bf16(const uint16_t *p)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
 }
-QB_INLINE vf vf_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
+QB_INLINE vf vf_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
 QB_INLINE vf vf_add(vf x, vf y) { return _mm512_add_ps(x, y); }
 QB_INLINE vf vf_sub(vf x, vf y) { return _mm512_sub_ps(x, y); }
 QB_INLINE vf vf_mul(vf x, vf y) { return _mm512_mul_ps(x, y); }
@@ -30,7 +34,10 @@ QB_INLINE vf vf_bits(vi x) { return _mm512_castsi512_ps(x); }
 QB_INLINE vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
 QB_INLINE vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 QB_INLINE void vi_store(int32_t *p, vi x) { _mm512_storeu_si512(p, x); }
-QB_INLINE vi vi_load_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p)); }
+QB_INLINE vi vi_load_u8(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+}
 QB_INLINE vi vi_add(vi x, vi y) { return _mm512_add_epi32(x, y); }
 QB_INLINE vi vi_sub(vi x, vi y) { return _mm512_sub_epi32(x, y); }
 QB_INLINE vi vi_mul(vi x, vi y) { return _mm512_mullo_epi32(x, y); }
@@ -41,7 +48,11 @@ QB_INLINE vf vf_select_lt(vf x, vf y, vf u, vf v)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), v, u);
 }
-QB_INLINE vf vf_abs(vf x) { return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff))); }
+QB_INLINE vf vf_abs(vf x)
+{
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
+}
 
 #include "kernels/simd_tree.h"
 

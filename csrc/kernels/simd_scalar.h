@@ -17,45 +17,180 @@ typedef struct {
     int32_t lane[16];
 } vi;
 
-#define QB_LANES(expression)         \
-    do {                             \
-        for (int i = 0; i < 16; i++) \
+#define QB_LANES(expression)          \
+    do {                              \
+        for (int i = 0; i < 16; i++)  \
             r.lane[i] = (expression); \
     } while (0)
 
-QB_INLINE vf vf_load(const float *p) { vf r; memcpy(&r, p, sizeof r); return r; }
+QB_INLINE vf vf_load(const float *p)
+{
+    vf r;
+    memcpy(&r, p, sizeof r);
+    return r;
+}
 QB_INLINE void vf_store(float *p, vf a) { memcpy(p, &a, sizeof a); }
-QB_INLINE vf vf_set1(float a) { vf r; QB_LANES(a); return r; }
-QB_INLINE vf vf_load_bf16(const uint16_t *p) { vf r; QB_LANES(qb_bf16_to_f32(p[i])); return r; }
-QB_INLINE vf vf_load_f16(const uint16_t *p) { vf r; QB_LANES(qb_f16_to_f32(p[i])); return r; }
-QB_INLINE vf vf_add(vf a, vf b) { vf r; QB_LANES(a.lane[i] + b.lane[i]); return r; }
-QB_INLINE vf vf_sub(vf a, vf b) { vf r; QB_LANES(a.lane[i] - b.lane[i]); return r; }
-QB_INLINE vf vf_mul(vf a, vf b) { vf r; QB_LANES(a.lane[i] * b.lane[i]); return r; }
-QB_INLINE vf vf_div(vf a, vf b) { vf r; QB_LANES(a.lane[i] / b.lane[i]); return r; }
+QB_INLINE vf vf_set1(float a)
+{
+    vf r;
+    QB_LANES(a);
+    return r;
+}
+QB_INLINE vf vf_load_bf16(const uint16_t *p)
+{
+    vf r;
+    QB_LANES(qb_bf16_to_f32(p[i]));
+    return r;
+}
+QB_INLINE vf vf_load_f16(const uint16_t *p)
+{
+    vf r;
+    QB_LANES(qb_f16_to_f32(p[i]));
+    return r;
+}
+QB_INLINE vf vf_add(vf a, vf b)
+{
+    vf r;
+    QB_LANES(a.lane[i] + b.lane[i]);
+    return r;
+}
+QB_INLINE vf vf_sub(vf a, vf b)
+{
+    vf r;
+    QB_LANES(a.lane[i] - b.lane[i]);
+    return r;
+}
+QB_INLINE vf vf_mul(vf a, vf b)
+{
+    vf r;
+    QB_LANES(a.lane[i] * b.lane[i]);
+    return r;
+}
+QB_INLINE vf vf_div(vf a, vf b)
+{
+    vf r;
+    QB_LANES(a.lane[i] / b.lane[i]);
+    return r;
+}
 /* As maxps: the second operand where the first is not greater, so a NaN in b stays. */
-QB_INLINE vf vf_max(vf a, vf b) { vf r; QB_LANES(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]); return r; }
-QB_INLINE vf vf_abs(vf a) { vf r; QB_LANES(fabsf(a.lane[i])); return r; }
+QB_INLINE vf vf_max(vf a, vf b)
+{
+    vf r;
+    QB_LANES(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]);
+    return r;
+}
+QB_INLINE vf vf_abs(vf a)
+{
+    vf r;
+    QB_LANES(fabsf(a.lane[i]));
+    return r;
+}
 /* a * b + c in one rounding, on every tier. */
-QB_INLINE vf vf_fma(vf a, vf b, vf c) { vf r; QB_LANES(fmaf(a.lane[i], b.lane[i], c.lane[i])); return r; }
+QB_INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    vf r;
+    QB_LANES(fmaf(a.lane[i], b.lane[i], c.lane[i]));
+    return r;
+}
 /* a * b + c, fused where that is one instruction. */
-QB_INLINE vf vf_mla(vf a, vf b, vf c) { vf r; QB_LANES(a.lane[i] * b.lane[i] + c.lane[i]); return r; }
-QB_INLINE vf vf_round(vf a) { vf r; QB_LANES(rintf(a.lane[i])); return r; }
-QB_INLINE vi vf_to_i32(vf a) { vi r; QB_LANES((int32_t)a.lane[i]); return r; }
-QB_INLINE vf vi_to_f32(vi a) { vf r; QB_LANES((float)a.lane[i]); return r; }
-QB_INLINE vi vi_bits(vf a) { vi r; memcpy(&r, &a, sizeof r); return r; }
-QB_INLINE vf vf_bits(vi a) { vf r; memcpy(&r, &a, sizeof r); return r; }
-QB_INLINE vi vi_set1(int32_t a) { vi r; QB_LANES(a); return r; }
-QB_INLINE vi vi_load(const int32_t *p) { vi r; memcpy(&r, p, sizeof r); return r; }
+QB_INLINE vf vf_mla(vf a, vf b, vf c)
+{
+    vf r;
+    QB_LANES(a.lane[i] * b.lane[i] + c.lane[i]);
+    return r;
+}
+QB_INLINE vf vf_round(vf a)
+{
+    vf r;
+    QB_LANES(rintf(a.lane[i]));
+    return r;
+}
+QB_INLINE vi vf_to_i32(vf a)
+{
+    vi r;
+    QB_LANES((int32_t)a.lane[i]);
+    return r;
+}
+QB_INLINE vf vi_to_f32(vi a)
+{
+    vf r;
+    QB_LANES((float)a.lane[i]);
+    return r;
+}
+QB_INLINE vi vi_bits(vf a)
+{
+    vi r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+}
+QB_INLINE vf vf_bits(vi a)
+{
+    vf r;
+    memcpy(&r, &a, sizeof r);
+    return r;
+}
+QB_INLINE vi vi_set1(int32_t a)
+{
+    vi r;
+    QB_LANES(a);
+    return r;
+}
+QB_INLINE vi vi_load(const int32_t *p)
+{
+    vi r;
+    memcpy(&r, p, sizeof r);
+    return r;
+}
 QB_INLINE void vi_store(int32_t *p, vi a) { memcpy(p, &a, sizeof a); }
-QB_INLINE vi vi_load_u8(const uint8_t *p) { vi r; QB_LANES(p[i]); return r; }
-QB_INLINE vi vi_add(vi a, vi b) { vi r; QB_LANES((int32_t)((uint32_t)a.lane[i] + (uint32_t)b.lane[i])); return r; }
-QB_INLINE vi vi_sub(vi a, vi b) { vi r; QB_LANES((int32_t)((uint32_t)a.lane[i] - (uint32_t)b.lane[i])); return r; }
-QB_INLINE vi vi_mul(vi a, vi b) { vi r; QB_LANES((int32_t)((uint32_t)a.lane[i] * (uint32_t)b.lane[i])); return r; }
-QB_INLINE vi vi_and(vi a, vi b) { vi r; QB_LANES(a.lane[i] & b.lane[i]); return r; }
-QB_INLINE vi vi_shl(vi a, int n) { vi r; QB_LANES((int32_t)((uint32_t)a.lane[i] << n)); return r; }
-QB_INLINE vi vi_shr(vi a, int n) { vi r; QB_LANES((int32_t)((uint32_t)a.lane[i] >> n)); return r; }
+QB_INLINE vi vi_load_u8(const uint8_t *p)
+{
+    vi r;
+    QB_LANES(p[i]);
+    return r;
+}
+QB_INLINE vi vi_add(vi a, vi b)
+{
+    vi r;
+    QB_LANES((int32_t)((uint32_t)a.lane[i] + (uint32_t)b.lane[i]));
+    return r;
+}
+QB_INLINE vi vi_sub(vi a, vi b)
+{
+    vi r;
+    QB_LANES((int32_t)((uint32_t)a.lane[i] - (uint32_t)b.lane[i]));
+    return r;
+}
+QB_INLINE vi vi_mul(vi a, vi b)
+{
+    vi r;
+    QB_LANES((int32_t)((uint32_t)a.lane[i] * (uint32_t)b.lane[i]));
+    return r;
+}
+QB_INLINE vi vi_and(vi a, vi b)
+{
+    vi r;
+    QB_LANES(a.lane[i] & b.lane[i]);
+    return r;
+}
+QB_INLINE vi vi_shl(vi a, int n)
+{
+    vi r;
+    QB_LANES((int32_t)((uint32_t)a.lane[i] << n));
+    return r;
+}
+QB_INLINE vi vi_shr(vi a, int n)
+{
+    vi r;
+    QB_LANES((int32_t)((uint32_t)a.lane[i] >> n));
+    return r;
+}
 /* a where x < y, else b. */
-QB_INLINE vf vf_select_lt(vf x, vf y, vf a, vf b) { vf r; QB_LANES(x.lane[i] < y.lane[i] ? a.lane[i] : b.lane[i]); return r; }
+QB_INLINE vf vf_select_lt(vf x, vf y, vf a, vf b)
+{
+    vf r;
+    QB_LANES(x.lane[i] < y.lane[i] ? a.lane[i] : b.lane[i]);
+    return r;
+}
 
 #include "kernels/simd_tree.h"
 

@@ -59,5 +59,6 @@ static void QB_NAME(logsumexp)(float *max, uint32_t *argmax, float *sum, const f
 
 void QB_NAME(qb_vec_pick)(qb_vec_kernels *kernels)
 {
-    *kernels = (qb_vec_kernels){QB_NAME(rmsnorm), QB_NAME(silu_mul), QB_NAME(add), QB_NAME(logsumexp)};
+    *kernels =
+        (qb_vec_kernels){QB_NAME(rmsnorm), QB_NAME(silu_mul), QB_NAME(add), QB_NAME(logsumexp)};
 }

@@ -18,8 +18,8 @@ struct qb_decoder {
     qb_decoder_weights weights;
     qb_kernels kernels;
     qb_layer *layers;
-    float *norms;          /* (2 * n_layers + 1, hidden padded) */
-    float *cosine, *sine;  /* (context, dim / 2) */
+    float *norms;         /* (2 * n_layers + 1, hidden padded) */
+    float *cosine, *sine; /* (context, dim / 2) */
     /* Reused from call to call. Strides are padded so that a row may be read in whole vectors. */
     qb_buffer x, h, q, k, v, attn, gate, up, out, scored, first_bad, runs;
     qb_act_buffers acts;
@@ -109,8 +109,8 @@ void qb_decoder_free(qb_decoder *d)
 {
     if (d == NULL)
         return;
-    qb_buffer *buffers[] = {&d->x,  &d->h,   &d->q,      &d->k,         &d->v,   &d->attn, &d->gate,
-                            &d->up, &d->out, &d->scored, &d->first_bad, &d->runs};
+    qb_buffer *buffers[] = {&d->x,    &d->h,  &d->q,   &d->k,      &d->v,         &d->attn,
+                            &d->gate, &d->up, &d->out, &d->scored, &d->first_bad, &d->runs};
     for (size_t i = 0; i < QB_ARRAY_LEN(buffers); i++)
         qb_buffer_destroy(buffers[i]);
     for (size_t i = 0; i < MAX_THREADS; i++) {
@@ -147,8 +147,8 @@ static qb_status reserve(qb_decoder *d, const qb_kv_cache *cache, const qb_batch
     QB_TRY(qb_buffer_reserve(&d->first_bad, n, sizeof(int32_t)));
     QB_TRY(qb_buffer_reserve(&d->runs, b->n_runs, sizeof(qb_run)));
     for (size_t i = 0; i < s->n_layers; i++) {
-        const qb_weights *each[] = {d->layers[i].q, d->layers[i].k,    d->layers[i].v,
-                                    d->layers[i].o, d->layers[i].gate, d->layers[i].up,
+        const qb_weights *each[] = {d->layers[i].q,   d->layers[i].k,    d->layers[i].v,
+                                    d->layers[i].o,   d->layers[i].gate, d->layers[i].up,
                                     d->layers[i].down};
         for (size_t j = 0; j < QB_ARRAY_LEN(each); j++)
             QB_TRY(qb_act_buffers_reserve(&d->acts, each[j], n));
@@ -193,8 +193,8 @@ static void rotate_and_store(const forward_call *c, size_t layer, size_t begin, 
     const qb_run *runs = d->runs.data;
     float *q = d->q.data, *k = d->k.data, *v = d->v.data;
     for (size_t r = 0; r < c->batch->n_runs; r++)
-        for (size_t t = QB_MAX(begin, runs[r].row);
-             t < QB_MIN(end, runs[r].row + runs[r].n_tokens); t++) {
+        for (size_t t = QB_MAX(begin, runs[r].row); t < QB_MIN(end, runs[r].row + runs[r].n_tokens);
+             t++) {
             const size_t position = runs[r].start + t - runs[r].row;
             const float *cosine = d->cosine + position * (s->dim / 2);
             const float *sine = d->sine + position * (s->dim / 2);
@@ -261,13 +261,11 @@ static void score_rows(qb_worker worker, const forward_call *c)
     qb_worker_range(worker, b->scored.n_rows, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         const size_t row = (size_t)b->rows[i];
-        const float sum = d->kernels.vec.rmsnorm(scored + i * hidden, x + row * hidden,
-                                                 d->weights.final_norm,
-                                                 qb_round_up(d->spec.hidden, 16), d->spec.hidden,
-                                                 d->spec.norm_eps);
+        const float sum = d->kernels.vec.rmsnorm(
+            scored + i * hidden, x + row * hidden, d->weights.final_norm,
+            qb_round_up(d->spec.hidden, 16), d->spec.hidden, d->spec.norm_eps);
         if (b->bad_layer != NULL)
-            b->bad_layer[i] =
-                bad[row] >= 0 || isfinite(sum) ? bad[row] : (int32_t)d->spec.n_layers;
+            b->bad_layer[i] = bad[row] >= 0 || isfinite(sum) ? bad[row] : (int32_t)d->spec.n_layers;
     }
     qb_head(worker, &d->kernels, d->spec.mode, d->weights.head, scored, hidden, &b->scored,
             &d->head, &d->head_scratch[worker.index]);
@@ -316,8 +314,7 @@ static qb_status check_batch(const qb_decoder *d, const qb_kv_cache *cache, cons
         const int32_t first = b->scored.first_target[i], last = b->scored.first_target[i + 1];
         QB_REQUIRE(first >= 0 && last >= first, QB_ERR_RANGE);
         for (int32_t t = first; t < last; t++)
-            QB_REQUIRE(b->scored.targets[t] >= 0 &&
-                           (size_t)b->scored.targets[t] < d->spec.n_vocab,
+            QB_REQUIRE(b->scored.targets[t] >= 0 && (size_t)b->scored.targets[t] < d->spec.n_vocab,
                        QB_ERR_RANGE);
     }
     return QB_OK;

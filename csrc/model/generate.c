@@ -14,17 +14,17 @@ typedef struct {
 
 static void workspace_destroy(workspace *w)
 {
-    void *blocks[] = {w->runs, w->tokens, w->rows, w->first_target, w->best,
+    void *blocks[] = {w->runs, w->tokens, w->rows,   w->first_target, w->best,
                       w->last, w->active, w->logits, w->candidates};
     for (size_t i = 0; i < QB_ARRAY_LEN(blocks); i++)
         qb_free(blocks[i]);
 }
 
-#define NEW(field, count)                                         \
-    do {                                                          \
-        void *block_;                                             \
-        QB_TRY(qb_alloc(&block_, (count), sizeof *(w->field)));   \
-        w->field = block_;                                        \
+#define NEW(field, count)                                       \
+    do {                                                        \
+        void *block_;                                           \
+        QB_TRY(qb_alloc(&block_, (count), sizeof *(w->field))); \
+        w->field = block_;                                      \
     } while (0)
 
 static qb_status workspace_init(workspace *w, size_t n, size_t n_vocab, bool sampled)
@@ -117,8 +117,8 @@ qb_status qb_generate(qb_decoder *d, qb_kv_cache *cache, const qb_request *reque
     workspace w = {0};
     for (size_t i = 0; i < n_requests * n_steps; i++)
         tokens[i] = QB_NO_TOKEN;
-    qb_status status = workspace_init(&w, n_requests, qb_decoder_get_spec(d)->n_vocab,
-                                      how.temperature > 0.0f);
+    qb_status status =
+        workspace_init(&w, n_requests, qb_decoder_get_spec(d)->n_vocab, how.temperature > 0.0f);
     if (status == QB_OK)
         status = generate(d, cache, requests, n_requests, n_steps, how, end_ids, n_end_ids, tokens,
                           &w, n_threads, poll, poll_context);

@@ -25,8 +25,8 @@ static void attend_tile(const qb_kernels *kernels, const qb_attention_shape *s, 
 
     memset(acc, 0, n * width * sizeof(float));
     for (size_t i = 0; i < n; i++) {
-        const float *source = q + (run->row + first + i / group) * q_stride +
-                              (kv_head * group + i % group) * s->dim;
+        const float *source =
+            q + (run->row + first + i / group) * q_stride + (kv_head * group + i % group) * s->dim;
         for (size_t d = 0; d < s->dim; d++)
             queries[i * s->dim + d] = source[d] * scale;
         max[i] = -INFINITY;
@@ -42,8 +42,8 @@ static void attend_tile(const qb_kernels *kernels, const qb_attention_shape *s, 
         }
         for (size_t i = 0; i < n; i++) {
             const size_t visible = run->start + first + i / group + 1;
-            n_keys[i] = visible <= base ? 0
-                                        : (uint32_t)QB_MIN((size_t)QB_KEY_CHUNK, visible - base);
+            n_keys[i] =
+                visible <= base ? 0 : (uint32_t)QB_MIN((size_t)QB_KEY_CHUNK, visible - base);
         }
         kernels->attn.chunk[s->kv_format](state, queries, s->dim, n_keys, n, keys, values, s->dim);
     }
@@ -72,8 +72,8 @@ void qb_attention(qb_worker worker, const qb_kernels *kernels, const qb_attentio
                 return;
             const size_t first = u / shape->n_kv_heads * TOKEN_TILE;
             attend_tile(kernels, shape, out, out_stride, q, q_stride, &runs[r], first,
-                        QB_MIN((size_t)TOKEN_TILE, runs[r].n_tokens - first),
-                        u % shape->n_kv_heads, scratch->data);
+                        QB_MIN((size_t)TOKEN_TILE, runs[r].n_tokens - first), u % shape->n_kv_heads,
+                        scratch->data);
         }
         unit += own;
     }

@@ -52,7 +52,8 @@ static void sweep_chunk(const qb_kernels *kernels, qb_gemm_fn gemm, const qb_wei
 }
 
 /* One row: chunks in ascending order, in double. */
-static void finish_row(const qb_scored *scored, const chunk_sum *partial, size_t n_chunks, size_t row)
+static void finish_row(const qb_scored *scored, const chunk_sum *partial, size_t n_chunks,
+                       size_t row)
 {
     double max = -INFINITY, sum = 0.0;
     uint32_t best = 0;
@@ -80,8 +81,8 @@ void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb
 {
     const size_t n_chunks = qb_ceil_div(w->n_rows, QB_HEAD_CHUNK);
     const size_t n_tiles = qb_ceil_div(scored->n_rows, QB_HEAD_ROWS);
-    const qb_acts acts = qb_acts_prepare(worker, kernels, mode, w, x, x_stride, scored->n_rows,
-                                         &buffers->acts);
+    const qb_acts acts =
+        qb_acts_prepare(worker, kernels, mode, w, x, x_stride, scored->n_rows, &buffers->acts);
     chunk_sum *partial = buffers->partial.data;
     size_t begin, end;
     qb_team_barrier(worker);
@@ -89,9 +90,9 @@ void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb
     for (size_t unit = begin; unit < end && !qb_team_cancelled(worker); unit++) {
         const size_t first = unit % n_tiles * QB_HEAD_ROWS;
         const qb_acts part = qb_acts_from(acts, w->grid, first);
-        sweep_chunk(kernels, qb_gemm_of(kernels, mode, w->format), w, &part, scored,
-                    unit / n_tiles, first, QB_MIN((size_t)QB_HEAD_ROWS, scored->n_rows - first),
-                    partial, scratch->data);
+        sweep_chunk(kernels, qb_gemm_of(kernels, mode, w->format), w, &part, scored, unit / n_tiles,
+                    first, QB_MIN((size_t)QB_HEAD_ROWS, scored->n_rows - first), partial,
+                    scratch->data);
     }
     qb_team_barrier(worker);
     qb_worker_range(worker, scored->n_rows, &begin, &end);

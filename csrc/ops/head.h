@@ -14,8 +14,8 @@ typedef struct {
     const int32_t *first_target; /* (n_rows + 1,): row r has targets first_target[r] .. */
     const int32_t *targets;      /* token ids */
     double *logprobs;            /* one per target, NaN where a logit of the row is not finite */
-    int32_t *best;               /* (n_rows,): most likely id, the lowest of equals; -1 if not finite */
-    float *logits;               /* (n_rows, n_vocab) or NULL */
+    int32_t *best; /* (n_rows,): most likely id, the lowest of equals; -1 if not finite */
+    float *logits; /* (n_rows, n_vocab) or NULL */
 } qb_scored;
 
 typedef struct {

@@ -101,9 +101,9 @@ static void multiply(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
     }
 }
 
-void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb_product *products,
-               size_t n_products, const float *x, size_t x_stride, size_t n_tokens,
-               qb_act_buffers *buffers)
+void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
+               const qb_product *products, size_t n_products, const float *x, size_t x_stride,
+               size_t n_tokens, qb_act_buffers *buffers)
 {
     for (size_t i = 0, j; i < n_products; i = j) {
         const qb_weights *w = products[i].w;
@@ -111,8 +111,7 @@ void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const 
             if (input_of(mode, products[j].w) != input_of(mode, w) ||
                 !qb_grid_equal(products[j].w->grid, w->grid))
                 break;
-        qb_acts acts =
-            qb_acts_prepare(worker, kernels, mode, w, x, x_stride, n_tokens, buffers);
+        qb_acts acts = qb_acts_prepare(worker, kernels, mode, w, x, x_stride, n_tokens, buffers);
         qb_team_barrier(worker);
         multiply(worker, kernels, mode, products + i, j - i, acts, n_tokens);
         qb_team_barrier(worker);

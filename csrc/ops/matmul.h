@@ -29,9 +29,9 @@ void qb_act_buffers_destroy(qb_act_buffers *buffers);
 /* Products that share the input x (n_tokens, x_stride), rows padded with zeros to 16. Each worker
  * must have written the rows of its own range (qb_worker_range over n_tokens) and nothing else is
  * assumed; returns after a barrier, when all outputs are there. */
-void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb_product *products,
-               size_t n_products, const float *x, size_t x_stride, size_t n_tokens,
-               qb_act_buffers *buffers);
+void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
+               const qb_product *products, size_t n_products, const float *x, size_t x_stride,
+               size_t n_tokens, qb_act_buffers *buffers);
 
 /* One panel against prepared activations, for ops that walk panels themselves. */
 qb_gemm_fn qb_gemm_of(const qb_kernels *kernels, qb_mode mode, qb_format format);

@@ -15,7 +15,7 @@ typedef struct {
     what kind;
     size_t n_iterations;
     const uint64_t *data;
-    double work;            /* of thread 0 */
+    double work;                /* of thread 0 */
     uint64_t sink[MAX_WORKERS]; /* so that nothing can be left out */
 } measurement;
 

@@ -23,7 +23,8 @@ static int32_t most_likely(const float *logits, size_t n)
     return isfinite(logits[best]) ? (int32_t)best : -1;
 }
 
-int32_t qb_sample(const float *logits, size_t n, qb_sampling how, double u, qb_candidate *candidates)
+int32_t qb_sample(const float *logits, size_t n, qb_sampling how, double u,
+                  qb_candidate *candidates)
 {
     const int32_t best = most_likely(logits, n);
     if (best < 0 || how.temperature <= 0.0f)

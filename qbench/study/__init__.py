@@ -1,0 +1,1 @@
+"""Studies: plan, cells, workers, store, records, scores and comparisons."""
