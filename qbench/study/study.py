@@ -258,6 +258,7 @@ class Study:
             "limit": self.limit,
             "mode": self.mode,
             "seed": self.seed,
+            "threads": self.threads,
             "chat_template": self.chat_template,
             "window": self.window,
             "stride": self.stride,

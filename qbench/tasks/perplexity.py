@@ -11,6 +11,7 @@ scored.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -27,6 +28,11 @@ from qbench.tasks.requests import WindowRequest
 from qbench.tasks.spec import TaskSpec
 
 MAX_WINDOW = 2048
+# Characters from which the ids of a document are kept, and of how many documents.
+KEPT_FROM = 100_000
+KEPT_MOST = 2
+
+_kept: dict[tuple[str, str], array[int]] = {}
 
 PRESETS = (
     Preset(
@@ -179,7 +185,7 @@ def _cut_document(
     text: str, name: str, tokenizer: TextEncoder, width: int, step: int, keep_tail: bool
 ) -> list[_Cut]:
     """Windows of one document."""
-    ids = tokenizer.encode(text)
+    ids = _encode(text, tokenizer)
     has_bos = bool(ids) and ids[0] == tokenizer.bos_id
     n_text = max(1, len(ids) - has_bos)
     n_words, n_bytes = len(text.split()), len(text.encode())
@@ -191,6 +197,23 @@ def _cut_document(
         cuts.append(_Cut(window_id, name or window_id, ids, span, words, size))
         before = after
     return cuts
+
+
+def _encode(text: str, tokenizer: TextEncoder) -> Sequence[int]:
+    """Encode a document; the last long ones are kept, since every recipe of a model needs them.
+
+    A tokenizer takes seconds for WikiText-2, and its hash and the text's say what comes out. (A
+    foreign tokenizer has no hash.)
+    """
+    name = str(getattr(tokenizer, "sha256", ""))
+    if len(text) < KEPT_FROM or not name:
+        return tokenizer.encode(text)
+    key = (hashlib.sha256(text.encode()).hexdigest(), name)
+    if key not in _kept:
+        while len(_kept) >= KEPT_MOST:
+            del _kept[next(iter(_kept))]
+        _kept[key] = array("i", tokenizer.encode(text))
+    return _kept[key]
 
 
 def _item(cut: _Cut) -> PreparedItem:

@@ -120,6 +120,24 @@ def test_protocols_differ_in_their_hash() -> None:
     assert prepare(text, window=8, limit=2).prompt_sha256 in hashes
 
 
+def test_long_texts_are_encoded_once_for_equal_tokenizers() -> None:
+    text = "long text " * 10_001
+    first, again, other = ToyTokenizer(), ToyTokenizer(), ToyTokenizer(adds_bos=False)
+    one, two, three = (
+        prepare(text, tokenizer=t, limit=5, window=16) for t in (first, again, other)
+    )
+    assert (first.n_encoded, again.n_encoded, other.n_encoded) == (1, 0, 1)
+    assert one == two
+    assert one.items != three.items
+    changed = prepare(text.upper(), tokenizer=again, limit=5, window=16)
+    assert again.n_encoded == 1
+    assert changed.items != one.items
+    nameless = ToyTokenizer()
+    nameless.sha256 = ""
+    assert prepare(text, tokenizer=nameless, limit=5, window=16) == one
+    assert nameless.n_encoded == 1
+
+
 def test_wikitext2_through_the_task(tmp_path: Path) -> None:
     (tmp_path / "wiki.test.raw").write_text(" \n = A = \n \n Some text .\n")
     prepared = get_task("perplexity").prepare(
