@@ -1,8 +1,8 @@
 """The one C extension, `qbench._core`; everything else about the package stands in pyproject.toml.
 
 Switches in the environment: QBENCH_DEBUG (asserts), QBENCH_SANITIZE, QBENCH_COVERAGE (gcov),
-QBENCH_NO_OPENMP (one thread), QBENCH_WERROR, QBENCH_EMULATE_AVX512 (a build for tests). Instruction sets are chosen by target regions in the
-sources, so no flag here may raise the baseline.
+QBENCH_NO_OPENMP (one thread), QBENCH_EMULATE_AVX512 (for tests), QBENCH_WERROR. Instruction sets
+are chosen by target regions in the sources, so no flag here may raise the baseline.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The C core as Python sees it. Only `qbench.core` imports this module; its docstrings are the contract."""
+"""The C core as Python sees it; `qbench.core`, its only importer, holds the contract."""
 
 from typing import final
 

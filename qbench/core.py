@@ -207,7 +207,7 @@ def _quota() -> float:
 
 
 def default_threads() -> int:
-    """Return the number of threads to use: CPUs of the affinity mask, bounded by the cgroup quota."""
+    """Return how many threads to use: CPUs of the affinity mask, bounded by the cgroup quota."""
     if not _core.build_info()[1]:
         return 1
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,4 +1,4 @@
-"""Generation of many requests at once: admission, shared prefill, steps in C, stops, refill.
+"""Generation of many requests at once: admission, shared prefill, steps in C, ends, refill.
 
 The core decodes several steps a call; here requests are admitted while the cache has room for all
 they may need, finished ones leave at once and others take their place. A sampled token depends on
@@ -8,13 +8,16 @@ they may need, finished ones leave at once and others take their place. A sample
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from qbench.core import PAGE_TOKENS
-from qbench.engine import trie
-from qbench.engine.runtime import Run, Runtime
-from qbench.engine.scoring import Ids, Limits
+import numpy as np
+
+from qbench.engine import batches, trie
+from qbench.engine.batches import Anchor, Limits
+from qbench.engine.ends import Ends
+from qbench.engine.runtime import Run, Runtime, pages_of
+from qbench.engine.trie import Ids, Node
 from qbench.errors import NonFiniteError
 
 STEPS_PER_CALL = 16
@@ -35,11 +38,11 @@ class Sampling:
     repeat: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Generation:
-    """One request on its way."""
+    """One request on its way: its prompt, what names its draws, its new ids and their text."""
 
-    index: int
+    name: str
     prompt: Ids
     key: int
     max_new: int
@@ -49,9 +52,37 @@ class Generation:
     done: bool = False
 
     @property
+    def read(self) -> Ids:
+        """What must be in the cache before the first step: the prompt without its last token."""
+        return self.prompt[:-1]
+
+    @property
     def pages(self) -> int:
         """Cache pages that it may need in all, one of them for a copied fork."""
-        return -(-(len(self.prompt) + self.max_new) // PAGE_TOKENS) + 1
+        return pages_of(len(self.prompt) + self.max_new - 1) + 1
+
+    def accept(self, tokens: Sequence[int], ends: Ends) -> None:
+        """Take the tokens of some steps, as many as were decoded, and look for an end.
+
+        Raises
+        ------
+        NonFiniteError
+            If logits were NaN or infinite before an end was found.
+        """
+        finite = [token for token in tokens if token not in (NO_TOKEN, NOT_FINITE)]
+        ended = bool(finite) and finite[-1] in ends.ids
+        self.new += finite[:-1] if ended else finite
+        self.done = ended or len(self.new) >= self.max_new
+        if self.done or ends.stops or ends.follow:
+            self.text, n_ids = ends.cut(self.new)
+            if n_ids is not None:
+                self.done = True
+                del self.new[n_ids:]
+        if NOT_FINITE in tokens and not self.done:
+            raise NonFiniteError(
+                f"prompt {self.name}: the logits after {len(self.new)} new tokens are NaN or "
+                "infinite; the weights or the recipe are broken"
+            )
 
 
 def request_key(seed: int, item_id: str, repeat: int) -> int:
@@ -60,17 +91,8 @@ def request_key(seed: int, item_id: str, repeat: int) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def generate(
-    runtime: Runtime,
-    requests: Sequence[Generation],
-    sampling: Sampling,
-    *,
-    end_ids: Sequence[int],
-    stop: Sequence[str],
-    decode: Callable[[Sequence[int]], str],
-    limits: Limits,
-) -> Iterator[list[Generation]]:
-    """Run all requests to their end; yields those that made progress, after each call of the core.
+class Generator:
+    """Requests that are generated together.
 
     Parameters
     ----------
@@ -78,128 +100,154 @@ def generate(
     requests : sequence of Generation
         Prompts are non-empty and leave room for ``max_new`` tokens in the context.
     sampling : Sampling
-    end_ids : sequence of int
-        Ids that end a request; they are not part of the result.
-    stop : sequence of str
-        Texts that end a request; text and ids from there on are dropped.
-    decode : callable
-        Ids to text, needed for ``stop`` and for streaming.
+    ends : Ends
     limits : Limits
-        ``sequences`` bounds the live requests.
-
-    Raises
-    ------
-    NonFiniteError
-        If a request's logits are NaN or infinite.
+        ``sequences`` bounds the requests that are decoded at a time.
     """
-    waiting = list(requests)[::-1]
-    live: list[Generation] = []
-    most = limits.sequences or MAX_LIVE
-    with runtime.exclusive():
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        requests: Sequence[Generation],
+        sampling: Sampling,
+        ends: Ends,
+        limits: Limits,
+    ) -> None:
+        self._runtime = runtime
+        self._sampling = sampling
+        self._ends = ends
+        self._limits = limits
+        # Neighbours share prefixes; the order does not matter otherwise.
+        asking = [request for request in requests if request.max_new > 0]
+        self._waiting = sorted(asking, key=lambda r: trie.sort_key(r.prompt), reverse=True)
+        self._live: list[Generation] = []
+
+    def run(self) -> None:
+        """Run all requests to their ends.
+
+        Raises
+        ------
+        NonFiniteError
+            If a request's logits are NaN or infinite.
+        CapacityError
+            If open streams hold too much of the cache.
+        """
+        with self._runtime.exclusive():
+            while self._waiting or self._live:
+                self._step(STEPS_PER_CALL)
+
+    def stream(self) -> Iterator[str]:
+        """Run one request, and yield its text in pieces; the model can be used in between."""
+        runtime = self._runtime
+        sent = 0
         try:
-            while waiting or live:
-                new = _admit(runtime, waiting, live, most)
-                _prefill(runtime, new, limits)
-                live += new
-                _decode(runtime, live, sampling, end_ids, stop, decode)
-                yield list(live)
-                for request in [r for r in live if r.done]:
-                    runtime.cache.release(request.sequence)
-                    request.sequence = -1
-                live = [r for r in live if not r.done]
+            while self._waiting or self._live:
+                request = (self._live or self._waiting)[0]
+                with runtime.exclusive():
+                    runtime.kept.pop(request.sequence, None)
+                    self._step(1)
+                    runtime.kept |= {r.sequence: r.pages for r in self._live}
+                ready = self._ends.ready(request.text, sent, request.done)
+                if ready > sent:
+                    yield request.text[sent:ready]
+                    sent = ready
         finally:
-            for request in live:
-                if request.sequence >= 0:
-                    runtime.cache.release(request.sequence)
+            self._close()
 
+    def _close(self) -> None:
+        """Release what a stream that ends early still holds."""
+        if not self._live:
+            return
+        with self._runtime.exclusive():
+            for request in self._live:
+                if self._runtime.kept.pop(request.sequence, None) is not None:
+                    self._runtime.release(request.sequence)
 
-def _admit(
-    runtime: Runtime, waiting: list[Generation], live: Sequence[Generation], most: int
-) -> list[Generation]:
-    """Take requests from the queue while slots and pages last."""
-    room = runtime.capacity_pages - sum(r.pages for r in live)
-    new: list[Generation] = []
-    while waiting and len(live) + len(new) < most:
-        if waiting[-1].pages > room and (live or new):
-            break
-        room -= waiting[-1].pages
-        new.append(waiting.pop())
-    return new
+    def _step(self, n_steps: int) -> None:
+        """Admit what fits, decode, and let the finished go."""
+        self._refill()
+        self._decode(n_steps)
+        if not self._waiting:  # else the next refill may share a prefix with them
+            self._drop([request for request in self._live if request.done])
 
-
-def _prefill(runtime: Runtime, requests: Sequence[Generation], limits: Limits) -> None:
-    """Bring the prompts into the cache, all but their last token; shared prefixes once."""
-    reads = sorted({r.prompt[:-1] for r in requests if len(r.prompt) > 1})
-    leaves = dict(zip(reads, trie.build(reads, limits.tokens), strict=True))
-    made: list[trie.Node] = []
-    try:
-        for level in trie.levels(list(leaves.values())):
-            for node in level:  # packed by the caller's limits would only matter for speed
-                parent = node.parent
-                node.sequence = (
-                    runtime.cache.new_sequence()
-                    if parent is None
-                    else runtime.cache.fork(parent.sequence, node.start)
-                )
-                made.append(node)
-                runtime.forward([Run(node.sequence, node.stretch)])
+    def _drop(self, requests: Sequence[Generation]) -> None:
         for request in requests:
-            read = request.prompt[:-1]
-            request.sequence = (
-                runtime.cache.fork(leaves[read].sequence, len(read))
-                if read
-                else runtime.cache.new_sequence()
-            )
-    finally:
-        for node in made:
-            runtime.cache.release(node.sequence)
+            self._live.remove(request)
+            self._runtime.release(request.sequence)
 
+    def _refill(self) -> None:
+        """Replace finished requests by waiting ones while slots and pages last."""
+        finished = [request for request in self._live if request.done]
+        if not self._waiting:
+            return
+        anchor = self._anchor()
+        self._drop([request for request in finished if request is not anchor])
+        new = self._admit(anchor if anchor in finished else None)
+        self._prefill(new, anchor)
+        if anchor in finished:
+            self._drop([anchor])
+        self._live += new
 
-def _decode(
-    runtime: Runtime,
-    live: Sequence[Generation],
-    sampling: Sampling,
-    end_ids: Sequence[int],
-    stop: Sequence[str],
-    decode: Callable[[Sequence[int]], str],
-) -> None:
-    """Decode several steps of all live requests and look for their ends."""
-    tokens = runtime.generate(
-        [r.sequence for r in live],
-        [(r.new or r.prompt)[-1] for r in live],
-        [r.key for r in live],
-        [len(r.new) for r in live],
-        [r.max_new - len(r.new) for r in live],
-        end_ids=end_ids,
-        n_steps=STEPS_PER_CALL,
-        temperature=sampling.temperature,
-        top_k=sampling.top_k,
-        top_p=sampling.top_p,
-    )
-    for request, row in zip(live, tokens.tolist(), strict=True):
-        before = len(request.new)
-        new = [token for token in row if token != NO_TOKEN]
-        if NOT_FINITE in new:
-            raise NonFiniteError(
-                f"request {request.index}: the logits after {before + len(new) - 1} new tokens are "
-                "NaN or infinite; the weights or the recipe are broken"
-            )
-        ended = bool(new) and new[-1] in end_ids
-        request.new += new[:-1] if ended else new
-        request.done = ended or len(request.new) >= request.max_new or len(new) < STEPS_PER_CALL
-        _apply_stops(request, stop, decode, before)
+    def _anchor(self) -> Generation | None:
+        """Return the live request that shares most with the next one, a running one first."""
+        following = self._waiting[-1].read
+        return max(
+            (r for r in self._live if len(r.read)),
+            key=lambda r: (trie.common_prefix(r.read, following), not r.done),
+            default=None,
+        )
 
+    def _admit(self, leaving: Generation | None) -> list[Generation]:
+        """Take requests from the queue; `leaving` has pages, but no slot."""
+        room = self._runtime.free_pages - sum(r.pages for r in self._live)
+        slots = (self._limits.sequences or MAX_LIVE) - len(self._live) + (leaving is not None)
+        new: list[Generation] = []
+        while self._waiting and len(new) < slots and self._waiting[-1].pages <= room:
+            room -= self._waiting[-1].pages
+            new.append(self._waiting.pop())
+        return new
 
-def _apply_stops(
-    request: Generation, stop: Sequence[str], decode: Callable[[Sequence[int]], str], before: int
-) -> None:
-    """Cut text and ids at the first stop text."""
-    request.text = decode(request.new)
-    found = [at for at in (request.text.find(s) for s in stop) if at >= 0]
-    if not found:
-        return
-    request.text = request.text[: min(found)]
-    request.done = True
-    # The shortest prefix of the ids that already says all of the text before the stop.
-    while request.new and len(request.new) > 0 and decode(request.new[:-1]).startswith(request.text):
-        request.new.pop()
+    def _prefill(self, requests: Sequence[Generation], anchor: Generation | None) -> None:
+        """Bring the prompts into the cache, all but their last token; shared prefixes once."""
+        runtime = self._runtime
+        reads = {trie.sort_key(r.read): r.read for r in requests if len(r.read)}
+        keys = sorted(reads)
+        shared = None if anchor is None else Anchor(anchor.sequence, anchor.read)
+        leaves = batches.plan([reads[key] for key in keys], self._limits, shared)
+        for leaf in leaves:
+            leaf.kept = True
+
+        def forward(nodes: Sequence[Node]) -> None:
+            runtime.forward([Run(node.sequence, node.stretch) for node in nodes])
+
+        batches.run(runtime, leaves, self._limits, forward)
+        leaf_of = dict(zip(keys, leaves, strict=True))
+        taken: set[Node] = set()
+        for request in requests:
+            if not len(request.read):
+                request.sequence = runtime.new_sequence()
+                continue
+            leaf = leaf_of[trie.sort_key(request.read)]
+            if leaf.computed or leaf in taken:
+                request.sequence = runtime.fork(leaf.sequence, len(request.read))
+            else:
+                taken.add(leaf)
+                request.sequence = leaf.sequence
+
+    def _decode(self, n_steps: int) -> None:
+        """Decode some steps of all live requests and look for their ends."""
+        live = self._live
+        tokens = self._runtime.generate(
+            [r.sequence for r in live],
+            [int(r.new[-1] if r.new else r.prompt[-1]) for r in live],
+            [r.key for r in live],
+            [len(r.new) for r in live],
+            [r.max_new - len(r.new) for r in live],
+            end_ids=self._ends.ids,
+            n_steps=n_steps,
+            temperature=self._sampling.temperature,
+            top_k=self._sampling.top_k,
+            top_p=self._sampling.top_p,
+        )
+        for request, row in zip(live, np.asarray(tokens).tolist(), strict=True):
+            request.accept(row, self._ends)

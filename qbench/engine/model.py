@@ -7,19 +7,20 @@ benchmark.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qbench.engine import scoring
-from qbench.engine.generation import Generation, Sampling, generate, request_key
-from qbench.engine.perplexity import Perplexity
-from qbench.engine.runtime import Run, Runtime
-from qbench.engine.scoring import Limits
+from qbench.engine import requests, scoring
+from qbench.engine.batches import Limits
+from qbench.engine.described import Described, Provenance
+from qbench.engine.ends import Ends
+from qbench.engine.generation import Generator
+from qbench.engine.perplexity import Perplexity, exp
+from qbench.engine.runtime import Runtime
 from qbench.errors import RequestError
 from qbench.metrics.windows import windows
 from qbench.models import DecoderSpec, Tokenizer
@@ -29,24 +30,7 @@ MAX_WINDOW = 2048
 Saver = Callable[[Path, bool], Path]
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What a model was made from, and what its weights cost.
-
-    ``bits_per_weight``: mean bits of the quantized linears, padding not counted; ``model_bits``:
-    bits of everything needed, per parameter.
-    """
-
-    name: str
-    recipe: str
-    mode: str
-    kv_format: str
-    weights_sha256: str
-    bits_per_weight: float
-    model_bits: float
-
-
-class Model:
+class Model(Described):
     """A decoder with its tokenizer.
 
     Attributes
@@ -67,17 +51,11 @@ class Model:
         provenance: Provenance,
         saver: Saver,
     ) -> None:
-        self.spec = spec
+        super().__init__(spec, runtime, provenance)
         self._tokenizer = tokenizer
-        self._runtime = runtime
-        self._provenance = provenance
         self._saver = saver
         self.batch_tokens = 2048
         self.batch_sequences: int | None = None
-
-    def __repr__(self) -> str:
-        p = self._provenance
-        return f"Model({p.name!r}, recipe={p.recipe!r}, mode={p.mode!r}, kv={p.kv_format!r})"
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -91,67 +69,6 @@ class Model:
         if self._tokenizer is None:
             raise RequestError("this model has no tokenizer; give one to load(tokenizer=…)")
         return self._tokenizer
-
-    @property
-    def name(self) -> str:
-        """What the model was loaded as."""
-        return self._provenance.name
-
-    @property
-    def recipe(self) -> str:
-        """The recipe in canonical form."""
-        return self._provenance.recipe
-
-    @property
-    def mode(self) -> str:
-        """``"exact"`` or ``"faithful"``."""
-        return self._provenance.mode
-
-    @property
-    def kv_format(self) -> str:
-        """``"f32"`` or ``"bf16"``."""
-        return self._provenance.kv_format
-
-    @property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights as they were stored."""
-        return self._provenance.weights_sha256
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Mean bits of a weight of the quantized linears."""
-        return self._provenance.bits_per_weight
-
-    @property
-    def model_bits(self) -> float:
-        """Bits of everything needed, per parameter."""
-        return self._provenance.model_bits
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens of one sequence."""
-        return self.spec.context_length
-
-    @property
-    def config(self) -> DecoderSpec:
-        """The decoder's specification."""
-        return self.spec
-
-    @property
-    def threads(self) -> int:
-        """Threads of a forward."""
-        return self._runtime.threads
-
-    @property
-    def isa(self) -> str:
-        """Tier of the kernels."""
-        return self._runtime.isa
-
-    @property
-    def memory(self) -> dict[str, int]:
-        """Bytes: ``weights`` as they lie in memory, and ``kv_per_token``."""
-        page = self._runtime.cache.page_bytes
-        return {"weights": self._runtime.weights.nbytes, "kv_per_token": -(-page // 32)}
 
     @property
     def _limits(self) -> Limits:
@@ -174,22 +91,16 @@ class Model:
         RequestError
             No ids, too many, or an id outside the vocabulary.
         """
-        tokens = self._check_ids(ids, self.context_length)
-        if not tokens:
-            raise RequestError("logits needs at least one token")
-        pieces = []
+        tokens = requests.token_ids(ids, self.spec, self.context_length, "logits")
+        step = self._limits.tokens
         with self._runtime.exclusive():
-            sequence = self._runtime.cache.new_sequence()
-            try:
-                for first in range(0, len(tokens), self.batch_tokens):
-                    piece = tokens[first : first + self.batch_tokens]
-                    scored = self._runtime.forward(
-                        [Run(sequence, piece)], range(len(piece)), logits=True
-                    )
-                    pieces.append(scored.logits)
-            finally:
-                self._runtime.cache.release(sequence)
-        return np.concatenate([piece for piece in pieces if piece is not None])
+            sequence = self._runtime.new_sequence()
+            pieces = [
+                self._runtime.logits(sequence, tokens[first : first + step])
+                for first in range(0, len(tokens), step)
+            ]
+            self._runtime.release(sequence)
+        return np.concatenate(pieces)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.void]:
         """Score continuations after contexts; see `loglikelihood_tokens`.
@@ -216,20 +127,16 @@ class Model:
         -------
         structured ndarray, shape (pairs,)
             ``logprob`` float64 (nats, summed; NaN if not finite), ``is_greedy`` bool, ``n_tokens``
-            int32, ``bad_layer`` int32 (first layer with a non-finite value, else -1).
+            int32, ``bad_layer`` int32 (first layer with a non-finite value, else -1; the number of
+            layers stands for the final norm, one more for the head).
 
         Raises
         ------
         RequestError
             An empty part, an id outside the vocabulary, or a pair that does not fit.
         """
-        requests = []
-        for number, (context, continuation) in enumerate(pairs):
-            if len(context) == 0 or len(continuation) == 0:
-                raise RequestError(f"pair {number}: context and continuation need a token each")
-            ids = self._check_ids([*context, *continuation], self.context_length + 1)
-            requests.append((ids[: len(context)], ids[len(context) :]))
-        return scoring.score(self._runtime, requests, self._limits)
+        asked = [requests.scoring_request(i, pair, self.spec) for i, pair in enumerate(pairs)]
+        return scoring.score(self._runtime, asked, self._limits)
 
     def perplexity(
         self,
@@ -254,8 +161,10 @@ class Model:
         RequestError
             Fewer than two tokens, or an impossible window or stride.
         """
-        text = text_or_ids if isinstance(text_or_ids, str) else None
-        ids = self.tokenizer.encode(text_or_ids) if isinstance(text_or_ids, str) else text_or_ids
+        if isinstance(text_or_ids, str):
+            text, ids = text_or_ids, self.tokenizer.encode(text_or_ids)
+        else:
+            text, ids = None, list(text_or_ids)
         window = min(MAX_WINDOW, self.context_length) if window is None else window
         stride = window if stride is None else stride
         if window > self.context_length:
@@ -268,10 +177,10 @@ class Model:
         result = self.loglikelihood_tokens(
             [(ids[s.begin : s.scored], ids[s.scored : s.end]) for s in spans]
         )
-        nll = -math.fsum(result["logprob"]) if np.isfinite(result["logprob"]).all() else math.nan
+        nll = -math.fsum(result["logprob"].tolist())
         n_tokens = int(result["n_tokens"].sum())
         return Perplexity(
-            ppl=math.exp(nll / n_tokens),
+            ppl=exp(nll / n_tokens),
             nll=nll,
             n_tokens=n_tokens,
             n_words=None if text is None else len(text.split()),
@@ -294,6 +203,7 @@ class Model:
         *,
         item_ids: Sequence[str] | None = None,
         repeat: int = 0,
+        as_text: bool | None = None,
     ) -> Any:
         """Continue prompts.
 
@@ -316,38 +226,56 @@ class Model:
         item_ids : sequence of str, optional
             Names of the prompts for the draws; default their numbers.
         repeat : int
+        as_text : bool, optional
+            Whether texts or ids come out; default what went in. The text ends right before a stop,
+            the ids with the token that completes it.
 
         Returns
         -------
         str, list of ids, or a list of either
-            New tokens only, in the form of the prompts; an iterator of str if ``stream``.
+            What is new only; an iterator of str if ``stream``.
 
         Raises
         ------
         RequestError
             An empty prompt, one that fills the context, or an impossible setting.
         """
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        sampling = _sampling(temperature, top_k, top_p, seed, repeat)
-        single = isinstance(prompts, str) or (len(prompts) > 0 and _is_id(prompts[0]))
+        single = isinstance(prompts, str) or (len(prompts) > 0 and requests.is_id(prompts[0]))
         given: Any = [prompts] if single else prompts
-        requests = [
-            self._request(i, prompt, max_new_tokens, sampling, item_ids)
-            for i, prompt in enumerate(given)
+        sampling = requests.check_sampling(temperature, top_k, top_p, seed, repeat)
+        if stream or as_text:
+            _ = self.tokenizer  # says what is missing
+        ends = self._ends(stop, stream)
+        names = requests.check_names(item_ids, len(given))
+        asked = [
+            requests.generation_request(
+                name,
+                self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt,
+                max_new_tokens,
+                sampling,
+                self.spec,
+            )
+            for name, prompt in zip(names, given, strict=True)
         ]
+        generator = Generator(self._runtime, asked, sampling, ends, self._limits)
         if stream:
-            if len(requests) != 1:
-                raise RequestError("stream=True takes one prompt")
-            return self._stream(requests[0], sampling, stops)
-        for _ in self._run(requests, sampling, stops):
-            pass
-        results = [
-            r.text if isinstance(prompt, str) else r.new
-            for prompt, r in zip(given, requests, strict=True)
-        ]
+            if len(asked) != 1:
+                raise RequestError(f"stream=True takes one prompt, not {len(asked)}")
+            return generator.stream()
+        generator.run()
+        texts = [isinstance(p, str) if as_text is None else as_text for p in given]
+        results = [r.text if text else r.new for r, text in zip(asked, texts, strict=True)]
         return results[0] if single else results
 
-    def chat(self, messages: Sequence[Mapping[str, str]], **settings: Any) -> str:
+    def _ends(self, stop: str | Sequence[str], follow: bool) -> Ends:
+        """Return what ends a generation of this model."""
+        stops = requests.check_stops(stop, self._tokenizer)
+        if self._tokenizer is None:
+            return Ends(self.spec.eos_token_ids, stops, None, follow)
+        eos_ids = tuple(sorted(self._tokenizer.eos_ids))
+        return Ends(eos_ids, stops, self._tokenizer.decode, follow)
+
+    def chat(self, messages: Sequence[Mapping[str, str]], **settings: Any) -> Any:
         """Answer a conversation.
 
         Parameters
@@ -356,14 +284,18 @@ class Model:
         **settings
             As for `generate`.
 
+        Returns
+        -------
+        str
+            The answer; an iterator of its pieces if ``stream``.
+
         Raises
         ------
         TemplateError
             If the model has no chat template.
         """
         ids = self.tokenizer.apply_chat([dict(message) for message in messages])
-        new = self.generate([ids], **settings)
-        return self.tokenizer.decode(new[0])
+        return self.generate(ids, as_text=True, **settings)
 
     def save(self, path: Path | str, *, force: bool = False) -> Path:
         """Write the model to a folder that ``qbench.load`` reads back, bit for bit.
@@ -374,82 +306,3 @@ class Model:
             If the folder is not empty, unless ``force``.
         """
         return self._saver(Path(path), force)
-
-    def _check_ids(self, ids: Sequence[int], most: int) -> tuple[int, ...]:
-        tokens = tuple(map(int, ids))
-        if len(tokens) > most:
-            raise RequestError(
-                f"{len(tokens)} tokens do not fit: the context of {self.name} has "
-                f"{self.context_length}"
-            )
-        for token in tokens:
-            if not 0 <= token < self.spec.vocab_size:
-                raise RequestError(
-                    f"token id {token} is outside the vocabulary of {self.spec.vocab_size}"
-                )
-        return tokens
-
-    def _request(
-        self,
-        index: int,
-        prompt: str | Sequence[int],
-        max_new_tokens: int,
-        sampling: Sampling,
-        item_ids: Sequence[str] | None,
-    ) -> Generation:
-        ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
-        tokens = self._check_ids(ids, self.context_length)
-        if not tokens:
-            raise RequestError(f"prompt {index} has no tokens")
-        # The last new token is not read, so one more than the free places can be generated.
-        room = self.context_length - len(tokens) + 1
-        name = str(index) if item_ids is None else item_ids[index]
-        key = request_key(sampling.seed, name, sampling.repeat)
-        return Generation(index, tokens, key, min(max_new_tokens, room))
-
-    def _run(
-        self, requests: Sequence[Generation], sampling: Sampling, stop: Sequence[str]
-    ) -> Iterator[list[Generation]]:
-        return generate(
-            self._runtime,
-            [request for request in requests if request.max_new > 0],
-            sampling,
-            end_ids=sorted(self._tokenizer.eos_ids if self._tokenizer else self.spec.eos_token_ids),
-            stop=stop,
-            decode=self._decode,
-            limits=self._limits,
-        )
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(ids) if self._tokenizer is not None else ""
-
-    def _stream(
-        self, request: Generation, sampling: Sampling, stop: Sequence[str]
-    ) -> Iterator[str]:
-        """Text as it comes, holding back what may turn out to be the beginning of a stop."""
-        held = max((len(s) - 1 for s in stop), default=0)
-        sent = 0
-        for _ in self._run([request], sampling, stop):
-            ready = len(request.text) if request.done else max(sent, len(request.text) - held)
-            if not request.done and request.text.endswith("\ufffd"):
-                continue  # half of a character
-            if ready > sent:
-                yield request.text[sent:ready]
-                sent = ready
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | np.integer)
-
-
-def _sampling(
-    temperature: float, top_k: int, top_p: float, seed: int, repeat: int
-) -> Sampling:
-    """Check the settings of a generation."""
-    if not (math.isfinite(temperature) and temperature >= 0.0):
-        raise RequestError(f"temperature must be 0 or more, not {temperature}")
-    if top_k < 0:
-        raise RequestError(f"top_k must be 0 (all) or more, not {top_k}")
-    if not 0.0 < top_p <= 1.0:
-        raise RequestError(f"top_p must be above 0 and at most 1, not {top_p}")
-    return Sampling(temperature, top_k, top_p, seed, repeat)

@@ -6,6 +6,14 @@ import math
 from dataclasses import dataclass
 
 
+def exp(x: float) -> float:
+    """Return e to the x, infinity where that exceeds all floats."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
 @dataclass(frozen=True)
 class Perplexity:
     """Perplexity and what it was measured on.
@@ -13,7 +21,7 @@ class Perplexity:
     Attributes
     ----------
     ppl : float
-        ``exp(nll / n_tokens)``; NaN if a position was not finite.
+        ``exp(nll / n_tokens)``; NaN if a position was not finite, infinity beyond the floats.
     nll : float
         Summed negative log-likelihood of the scored tokens, in nats.
     n_tokens : int
@@ -36,7 +44,7 @@ class Perplexity:
     @property
     def word_ppl(self) -> float | None:
         """Perplexity per whitespace word."""
-        return math.exp(self.nll / self.n_words) if self.n_words else None
+        return exp(self.nll / self.n_words) if self.n_words else None
 
     @property
     def bits_per_byte(self) -> float | None:

@@ -1,48 +1,94 @@
 """Log-probabilities of continuations, each shared prefix computed once.
 
-A request is a context and a continuation; what the model must read is both without the last token.
-Requests are sorted, taken in groups of bounded size, and each group's tree of runs is computed level
-by level in packed batches. The path of a group's last sequence stays in the cache for the next
-group, so that a long common prefix (the shots of a subject) survives. Values do not depend on any of
-this.
+A request is a context and a continuation; what the model must read is both without the last
+token. Reads are sorted, taken in groups of bounded size, and each group's tree of runs is computed
+in packed batches. The last read of a group stays in the cache for the next group, so that a long
+common prefix (the shots of a subject) survives. Values do not depend on any of this.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qbench.engine import trie
-from qbench.engine.runtime import Run, Runtime
+from qbench.core import PAGE_TOKENS
+from qbench.engine import batches, trie
+from qbench.engine.batches import Anchor, Limits
+from qbench.engine.runtime import NOTHING, Run, Runtime, pages_of
+from qbench.engine.trie import Ids, Node
 
 RESULT_DTYPE = np.dtype(
-    [("logprob", np.float64), ("is_greedy", np.bool_), ("n_tokens", np.int32), ("bad_layer", np.int32)]
+    [
+        ("logprob", np.float64),
+        ("is_greedy", np.bool_),
+        ("n_tokens", np.int32),
+        ("bad_layer", np.int32),
+    ]
 )
 
-Ids = tuple[int, ...]
+Slots = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much one forward takes: tokens, and sequences (None: no limit of its own)."""
+class _Read(NamedTuple):
+    """What the model must read, and the slots that are asked after it, in order of position."""
 
-    tokens: int = 2048
-    sequences: int | None = None
+    ids: Ids
+    slots: Slots
 
 
-class _Target(NamedTuple):
-    """A token asked for after a position: the `order`-th of the continuation of a request."""
+class _Answers:
+    """One slot for every token of every continuation, in the order of the requests.
 
-    position: int
-    token: int
-    request: int
-    order: int
+    A slot has the token, the position after which it stands, and what the model says of it.
+    """
+
+    def __init__(self, requests: Sequence[tuple[Ids, Ids]]) -> None:
+        self.lengths = np.array([len(continuation) for _, continuation in requests], np.intp)
+        self.first: Slots = np.cumsum(self.lengths) - self.lengths
+        contexts = np.array([len(context) for context, _ in requests], np.intp)
+        n = int(self.lengths.sum())
+        self.tokens: Ids = np.concatenate([NOTHING, *(ids for _, ids in requests)])
+        self.positions: Slots = np.arange(n) + np.repeat(contexts - 1 - self.first, self.lengths)
+        self.logprobs = np.full(n, np.nan)
+        self.is_greedy = np.zeros(n, np.bool_)
+        self.bad_layer = np.full(n, -1, np.int32)
+
+    def slots(self, members: Sequence[int]) -> Slots:
+        """Slots of some requests, in order of position."""
+        ranges = [np.arange(self.first[i], self.first[i] + self.lengths[i]) for i in members]
+        return self.in_order(ranges)
+
+    def in_order(self, parts: Sequence[Slots]) -> Slots:
+        """Join slots that are in order of position each."""
+        if len(parts) == 1:
+            return parts[0]
+        slots = np.concatenate(parts)
+        return slots[np.argsort(self.positions[slots], kind="stable")]
+
+    def results(self) -> NDArray[np.void]:
+        """Sum up each request."""
+        results = np.zeros(len(self.lengths), RESULT_DTYPE)
+        if not len(results):
+            return results
+        results["n_tokens"] = self.lengths
+        results["is_greedy"] = np.logical_and.reduceat(self.is_greedy, self.first)
+        results["bad_layer"] = -1
+        for slot in np.flatnonzero(self.bad_layer >= 0)[::-1]:
+            request = np.searchsorted(self.first, slot, side="right") - 1
+            results["bad_layer"][request] = self.bad_layer[slot]
+        logprobs = self.logprobs.tolist()
+        ends = (self.first + self.lengths).tolist()
+        # An exact sum: the order of the tokens cannot matter.
+        results["logprob"] = [
+            math.fsum(logprobs[first:end])
+            for first, end in zip(self.first.tolist(), ends, strict=True)
+        ]
+        return results
 
 
 def score(
@@ -54,177 +100,139 @@ def score(
     ----------
     runtime : Runtime
     requests : sequence of (context, continuation)
-        Ids; both non-empty, together at most one token longer than the context length.
+        int32 ids; both non-empty, together at most one token longer than the context length.
     limits : Limits
 
     Returns
     -------
     structured ndarray, shape (requests,)
-        ``logprob``: summed log-probability in nats, NaN if a position is not finite; ``is_greedy``:
-        whether every token is the most likely one; ``n_tokens``; ``bad_layer``: first layer with a
-        non-finite value, -1 if none.
+        ``logprob``: summed log-probability in nats, NaN if a position is not finite;
+        ``is_greedy``: whether every token is the most likely one; ``n_tokens``; ``bad_layer``:
+        where the first such position was first not finite (see `Scored`), -1 if none.
+
+    Raises
+    ------
+    CapacityError
+        If open streams hold too much of the cache.
     """
-    results = np.zeros(len(requests), RESULT_DTYPE)
-    parts: list[list[float]] = [[0.0] * len(continuation) for _, continuation in requests]
-    results["is_greedy"] = True
-    results["bad_layer"] = -1
-    results["n_tokens"] = [len(continuation) for _, continuation in requests]
-    by_read: dict[Ids, list[_Target]] = defaultdict(list)
-    for index, (context, continuation) in enumerate(requests):
-        read = context + continuation[:-1]
-        by_read[read] += [
-            _Target(len(context) - 1 + k, token, index, k)
-            for k, token in enumerate(continuation)
-        ]
-
-    def take(target: _Target, logprob: float, best: int, bad_layer: int) -> None:
-        parts[target.request][target.order] = logprob
-        result = results[target.request]
-        result["is_greedy"] &= best == target.token
-        if bad_layer >= 0 and result["bad_layer"] < 0:
-            result["bad_layer"] = bad_layer
-
+    answers = _Answers(requests)
+    reads = _reads(requests, answers)
     with runtime.exclusive():
-        anchor: tuple[int, Ids] | None = None
-        try:
-            for reads in _groups(sorted(by_read), limits.tokens):
-                anchor = _compute(runtime, reads, by_read, limits, anchor, take)
-        finally:
+        # The anchor of a group and the group itself must fit together.
+        max_pages = runtime.free_pages - runtime.context_pages - 1
+        anchor: Anchor | None = None
+        for group in _groups(reads, limits.tokens, max_pages):
+            following = _compute(runtime, group, answers, limits, anchor)
             if anchor is not None:
-                runtime.cache.release(anchor[0])
-    for index, values in enumerate(parts):
-        # An exact sum: the order of the tokens cannot matter.
-        results[index]["logprob"] = math.fsum(values) if all(map(math.isfinite, values)) else np.nan
-    return results
+                runtime.release(anchor.sequence)
+            anchor = following
+        if anchor is not None:
+            runtime.release(anchor.sequence)
+    return answers.results()
 
 
-def _groups(reads: Sequence[Ids], max_tokens: int) -> Iterator[list[Ids]]:
-    """Sorted sequences in groups of about max_tokens distinct tokens; at least one each."""
-    group: list[Ids] = []
-    size = 0
+def _reads(requests: Sequence[tuple[Ids, Ids]], answers: _Answers) -> list[_Read]:
+    """Distinct reads of all requests, sorted."""
+    ids_of: dict[bytes, Ids] = {}
+    members: dict[bytes, list[int]] = defaultdict(list)
+    for index, (context, continuation) in enumerate(requests):
+        ids = np.concatenate((context, continuation[:-1]))
+        key = trie.sort_key(ids)
+        ids_of[key] = ids
+        members[key].append(index)
+    return [_Read(ids_of[key], answers.slots(members[key])) for key in sorted(ids_of)]
+
+
+def _groups(reads: Sequence[_Read], max_tokens: int, max_pages: int) -> Iterator[list[_Read]]:
+    """Sorted reads in groups within about max_tokens new tokens and max_pages; at least one."""
+    group: list[_Read] = []
+    tokens = pages = 0
+    before: Ids = NOTHING
     for read in reads:
-        new = len(read) - (trie.common_prefix(group[-1], read) if group else 0)
-        if group and size + new > max_tokens:
+        n = len(read.ids)
+        shared = trie.common_prefix(before, read.ids)
+        own_pages = pages_of(n) - max(0, shared - trie.MIN_SHARED) // PAGE_TOKENS
+        if group and (tokens + n - shared > max_tokens or pages + own_pages > max_pages):
             yield group
-            group, size = [], 0
-            new = len(read)
+            group, tokens, pages = [], 0, 0
+            own_pages = pages_of(n)
         group.append(read)
-        size += new
+        tokens += n - shared
+        pages += own_pages
+        before = read.ids
     if group:
         yield group
 
 
-Take = Callable[[_Target, float, int, int], None]
-Anchor = tuple[int, Ids]
-"""A sequence of the cache and its tokens."""
-
-
 def _compute(
     runtime: Runtime,
-    reads: list[Ids],
-    targets: dict[Ids, list[_Target]],
+    group: Sequence[_Read],
+    answers: _Answers,
     limits: Limits,
     anchor: Anchor | None,
-    take: Take,
 ) -> Anchor:
     """Compute a group's tree; return its last member as the next group's anchor."""
-    leaves = trie.build(reads, limits.tokens)
-    wanted = _by_node(leaves, reads, targets)
-    last, made = leaves[-1], []
-    try:
-        for level in trie.levels(leaves):
-            for batch in _batches(level, limits):
-                for node in batch:
-                    _open(runtime, node, anchor, wanted[id(node)])
-                    made.append(node)
-                _forward(runtime, [n for n in batch if n.start < n.end], wanted, take)
-    except BaseException:
-        _release(runtime, made)
-        raise
-    _release(runtime, [node for node in made if node is not last])
-    if anchor is not None:
-        runtime.cache.release(anchor[0])
-    return last.sequence, reads[-1]
+    reads = [read.ids for read in group]
+    leaves = batches.plan(reads, limits, _usable(anchor, group, answers))
+    leaves[-1].kept = True
+    wanted = _by_node(leaves, group, answers)
+
+    def forward(nodes: Sequence[Node]) -> None:
+        _forward(runtime, nodes, wanted, answers)
+
+    batches.run(runtime, leaves, limits, forward)
+    return Anchor(leaves[-1].sequence, reads[-1])
 
 
-def _release(runtime: Runtime, nodes: Sequence[trie.Node]) -> None:
-    for node in nodes:
-        runtime.cache.release(node.sequence)
+def _usable(anchor: Anchor | None, group: Sequence[_Read], answers: _Answers) -> Anchor | None:
+    """Cut an anchor at the first position whose score is wanted: that one is computed again."""
+    if anchor is None:
+        return None
+    end = len(anchor.ids)
+    for read in group:
+        shared = trie.common_prefix(anchor.ids, read.ids)
+        if shared == 0:  # nor do those that sort behind it share anything
+            break
+        first_wanted = int(answers.positions[read.slots[0]])
+        if first_wanted < shared:
+            end = min(end, first_wanted)
+    return Anchor(anchor.sequence, anchor.ids[:end])
 
 
 def _by_node(
-    leaves: Sequence[trie.Node], reads: Sequence[Ids], targets: dict[Ids, list[_Target]]
-) -> dict[int, list[_Target]]:
-    """Targets of each node (by identity), in order of position."""
-    wanted: dict[int, list[_Target]] = defaultdict(list)
-    for leaf, read in zip(leaves, reads, strict=True):
-        for node in trie.lineage(leaf):
-            wanted[id(node)] += [t for t in targets[read] if node.start <= t.position < node.end]
-    for group in wanted.values():
-        group.sort(key=lambda target: target.position)
-    return wanted
-
-
-def _open(
-    runtime: Runtime, node: trie.Node, anchor: Anchor | None, wanted: Sequence[_Target]
-) -> None:
-    """Give a node its sequence: a fork of its parent's, or of what the anchor has in common.
-
-    What the anchor has is not computed again, but for positions whose scores are wanted.
-    """
-    if node.parent is not None:
-        node.sequence = runtime.cache.fork(node.parent.sequence, node.start)
-        return
-    shared = 0
-    if anchor is not None:
-        first_wanted = wanted[0].position if wanted else node.end
-        shared = min(trie.common_prefix(anchor[1], node.tokens), node.end, first_wanted)
-    if anchor is None or shared == 0:
-        node.sequence = runtime.cache.new_sequence()
-    else:
-        node.sequence = runtime.cache.fork(anchor[0], shared)
-        node.start = shared
-
-
-def _batches(level: Sequence[trie.Node], limits: Limits) -> Iterator[list[trie.Node]]:
-    """Nodes of one level in batches within the limits."""
-    batch: list[trie.Node] = []
-    size = 0
-    for node in level:
-        full = limits.sequences is not None and len(batch) >= limits.sequences
-        if batch and (full or size + node.end - node.start > limits.tokens):
-            yield batch
-            batch, size = [], 0
-        batch.append(node)
-        size += node.end - node.start
-    if batch:
-        yield batch
+    leaves: Sequence[Node], group: Sequence[_Read], answers: _Answers
+) -> dict[Node, Slots]:
+    """Slots that each node answers, in order of position."""
+    parts: dict[Node, list[Slots]] = defaultdict(list)
+    for leaf, read in zip(leaves, group, strict=True):
+        positions = answers.positions[read.slots]
+        node: Node | None = leaf
+        while node is not None and node.end > positions[0]:
+            begin, end = np.searchsorted(positions, (node.start, node.end))
+            if begin < end:
+                parts[node].append(read.slots[begin:end])
+            node = node.parent
+    return {node: answers.in_order(slots) for node, slots in parts.items()}
 
 
 def _forward(
-    runtime: Runtime, nodes: Sequence[trie.Node], wanted: dict[int, list[_Target]], take: Take
+    runtime: Runtime, nodes: Sequence[Node], wanted: dict[Node, Slots], answers: _Answers
 ) -> None:
-    """Run one packed batch and hand its scores out."""
-    if not nodes:
-        return
-    rows: list[int] = []
-    asked: list[list[_Target]] = []
+    """Run one packed batch and note its scores."""
+    slots: list[Slots] = []
+    rows: list[NDArray[np.intp]] = []
     first_row = 0
     for node in nodes:
-        for target in wanted[id(node)]:
-            row = first_row + target.position - node.start
-            if not rows or rows[-1] != row:
-                rows.append(row)
-                asked.append([])
-            asked[-1].append(target)
+        if node in wanted:
+            slots.append(wanted[node])
+            rows.append(answers.positions[wanted[node]] + (first_row - node.start))
         first_row += node.end - node.start
-    scored = runtime.forward(
-        [Run(node.sequence, node.stretch) for node in nodes],
-        rows,
-        [[target.token for target in group] for group in asked],
-    )
-    logprobs = iter(scored.logprobs.tolist())
-    bests, bad_layers = scored.best.tolist(), scored.bad_layer.tolist()
-    for group, best, bad_layer in zip(asked, bests, bad_layers, strict=True):
-        for target in group:
-            take(target, next(logprobs), best, bad_layer)
+    runs = [Run(node.sequence, node.stretch) for node in nodes]
+    if not slots:
+        runtime.forward(runs)
+        return
+    asked = np.concatenate(slots)
+    scored = runtime.forward(runs, np.concatenate(rows).astype(np.int32), answers.tokens[asked])
+    answers.logprobs[asked] = scored.logprobs
+    answers.is_greedy[asked] = scored.best == answers.tokens[asked]
+    answers.bad_layer[asked] = scored.bad_layer

@@ -10,30 +10,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int32]
+"""Token ids of one sequence, shape (tokens,)."""
+
 MIN_SHARED = 16
 """A shared stretch shorter than this is computed twice: a forward of its own would cost more."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    """Tokens [start, end) of a sequence, below the node that holds what comes before them."""
+    """Tokens [start, end) of a sequence, below the node that holds what comes before them.
 
-    tokens: Sequence[int]
+    ``sequence`` is the node's in the cache while it has one. It is released or handed to a child
+    once nothing needs it, unless ``kept``. ``computed``: the cache has it before the tree is run.
+    """
+
+    tokens: Ids
     start: int
     end: int
     parent: Node | None
     sequence: int = -1
+    kept: bool = False
+    computed: bool = False
     children: list[Node] = field(default_factory=list)
 
     @property
-    def stretch(self) -> Sequence[int]:
+    def stretch(self) -> Ids:
         """The node's own tokens."""
         return self.tokens[self.start : self.end]
 
 
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+def sort_key(ids: Ids) -> bytes:
+    """Bytes that compare as the ids do, and that are equal if the ids are."""
+    return ids.astype(">i4").tobytes()
+
+
+def common_prefix(a: Ids, b: Ids) -> int:
     """Length of the common prefix of two sequences."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    n = min(len(a), len(b))
+    differs = a[:n] != b[:n]
+    first = int(differs.argmax()) if n else 0
+    return first if n and differs[first] else n
 
 
 def _split(node: Node, at: int) -> Node:
@@ -54,12 +74,12 @@ def _branch_point(path: list[Node], shared: int) -> int:
     return path[-1].end if path else 0
 
 
-def build(sequences: Sequence[Sequence[int]], max_run: int) -> list[Node]:
+def build(sequences: Sequence[Ids], max_run: int) -> list[Node]:
     """Return the leaf of each sequence.
 
     Parameters
     ----------
-    sequences : sequence of sequences of int
+    sequences : sequence of ndarray of int32
         Sorted and distinct, none empty.
     max_run : int
         Longest stretch that one forward takes; longer ones become chains.
@@ -67,7 +87,8 @@ def build(sequences: Sequence[Sequence[int]], max_run: int) -> list[Node]:
     Returns
     -------
     list of Node
-        One per sequence, at whose end the whole sequence has been computed.
+        One per sequence, at whose end the whole sequence has been computed. A leaf has children if
+        its sequence begins another one.
     """
     leaves: list[Node] = []
     path: list[Node] = []
@@ -84,31 +105,33 @@ def build(sequences: Sequence[Sequence[int]], max_run: int) -> list[Node]:
             parent.children.append(leaf)
         path.append(leaf)
         leaves.append(leaf)
-    for node in [node for leaf in leaves for node in lineage(leaf)]:
-        while node.end - node.start > max_run:
-            node = _split(node, node.end - max_run)
+    for node in nodes(leaves):
+        part = node
+        while part.end - part.start > max_run:
+            part = _split(part, part.end - max_run)
     return leaves
 
 
 def lineage(leaf: Node) -> list[Node]:
     """Return the nodes from the root to a leaf."""
-    nodes = []
+    upwards = []
     node: Node | None = leaf
     while node is not None:
-        nodes.append(node)
+        upwards.append(node)
         node = node.parent
-    return nodes[::-1]
+    return upwards[::-1]
 
 
-def levels(leaves: Sequence[Node]) -> list[list[Node]]:
-    """Return all nodes by depth; those of one depth depend only on the depths before."""
-    by_depth: list[list[Node]] = []
-    seen: set[int] = set()
+def nodes(leaves: Sequence[Node]) -> list[Node]:
+    """Return every node of a tree once, parents before their children."""
+    seen: set[Node] = set()
+    ordered: list[Node] = []
     for leaf in leaves:
-        for depth, node in enumerate(lineage(leaf)):
-            if id(node) not in seen:
-                seen.add(id(node))
-                while len(by_depth) <= depth:
-                    by_depth.append([])
-                by_depth[depth].append(node)
-    return by_depth
+        new = []
+        node: Node | None = leaf
+        while node is not None and node not in seen:
+            seen.add(node)
+            new.append(node)
+            node = node.parent
+        ordered += reversed(new)
+    return ordered

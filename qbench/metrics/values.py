@@ -21,7 +21,8 @@ class MetricDef:
 
     ``mean``: mean of the part ``numerator``. ``ratio``: sum of ``numerator`` over sum of
     ``denominator``. ``exp-ratio``: the exponential of that ratio, as in perplexity.
-    ``by_stratum`` asks for the subsets of ``Task.subsets`` as well.
+    ``by_stratum`` asks for the subsets of ``Task.subsets`` as well. ``of_model`` False marks a figure
+    of the data alone, such as a majority baseline: there is nothing in it to compare.
     """
 
     name: str
@@ -30,6 +31,7 @@ class MetricDef:
     denominator: str | None = None
     higher_is_better: bool = True
     by_stratum: bool = False
+    of_model: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from qbench.core import PackedTensor
-from qbench.engine.model import Model, Provenance
+from qbench.engine.described import Provenance
+from qbench.engine.model import Model
 from qbench.engine.runtime import DecoderWeights, Runtime
 from qbench.errors import RecipeError, RequestError
 from qbench.models import (
@@ -97,25 +98,60 @@ def load(
         require_available(wanted, mode)
     if (path is None) == (state_dict is None):
         raise RequestError("load takes either a path or a state_dict")
-    if state_dict is not None:
-        if config is None:
-            raise RequestError("load(state_dict=…) needs config=, the contents of config.json")
-        spec = decoder_spec(config, "config")
-        memory = MemoryCheckpoint(state_dict)
-        model = quantize_checkpoint(memory, spec, wanted, on_progress)
-        return _assemble(
-            model, "memory", memory.sha256(), tokenizer, None, mode=mode, threads=threads, isa=isa
-        )
-    assert path is not None
-    folder = resolve(str(path))
-    spec = decoder_spec(read_config(folder), str(folder / "config.json"))
-    own_tokenizer = Tokenizer.from_folder(folder, spec)
-    if chat_template is not None:
-        own_tokenizer = own_tokenizer.with_template(load_template(chat_template))
-    model, sha256 = _read(folder, spec, wanted, on_progress)
-    return _assemble(
-        model, str(path), sha256, own_tokenizer, folder, mode=mode, threads=threads, isa=isa
+    folder: Path | None = None
+    if path is not None:
+        if config is not None or tokenizer is not None:
+            raise RequestError("config= and tokenizer= go with state_dict=; a path has its own")
+        folder = resolve(str(path))
+        spec = decoder_spec(read_config(folder), str(folder / "config.json"))
+        tokenizer = _with_template(Tokenizer.from_folder(folder, spec), chat_template)
+        model, sha256 = _read(folder, spec, wanted, on_progress)
+    else:
+        tokenizer = _with_template(tokenizer, chat_template)
+        model, sha256 = _take(state_dict or {}, config, wanted, on_progress)
+    require_available(model.recipe, mode)
+    kv_bits = model.recipe.kv_bits
+    kv_format = KV_OF_MODE[mode] if kv_bits is None else KV_OF_BITS[kv_bits]
+    runtime = Runtime(
+        model.spec, pack(model), mode=mode, kv_format=kv_format, threads=threads, isa=isa
     )
+    provenance = Provenance(
+        name="memory" if path is None else str(path),
+        recipe=model.recipe.canonical,
+        mode=mode,
+        kv_format=kv_format,
+        weights_sha256=sha256,
+        bits_per_weight=model.bits_per_weight,
+        model_bits=model.model_bits,
+    )
+
+    def save(target: Path, force: bool) -> Path:
+        return save_quantized(model, target, folder, force=force)
+
+    return Model(model.spec, tokenizer, runtime, provenance, save)
+
+
+def _with_template(tokenizer: Tokenizer | None, template: str | None) -> Tokenizer | None:
+    """Put a chat template in force, if there is one."""
+    if template is None:
+        return tokenizer
+    if tokenizer is None:
+        raise RequestError("chat_template= needs a tokenizer; give one as tokenizer=")
+    return tokenizer.with_template(load_template(template))
+
+
+def _take(
+    state_dict: Mapping[str, np.ndarray],
+    config: Mapping[str, Any] | None,
+    recipe: Recipe | None,
+    on_progress: Progress | None,
+) -> tuple[QuantizedModel, str]:
+    """Quantize weights from memory; with their hash."""
+    if config is None:
+        raise RequestError("load(state_dict=…) needs config=, the contents of config.json")
+    checkpoint = MemoryCheckpoint(state_dict)
+    spec = decoder_spec(config, "config")
+    return quantize_checkpoint(checkpoint, spec, recipe, on_progress), checkpoint.sha256()
 
 
 def _read(
@@ -135,40 +171,6 @@ def _read(
             "quantize the original checkpoint"
         )
     return model, sha256
-
-
-def _assemble(
-    model: QuantizedModel,
-    name: str,
-    sha256: str,
-    tokenizer: Tokenizer | None,
-    folder: Path | None,
-    *,
-    mode: str,
-    threads: int | None,
-    isa: str | None,
-) -> Model:
-    """Pack every tensor and build the runtime."""
-    require_available(model.recipe, mode)
-    kv_bits = model.recipe.kv_bits
-    kv_format = KV_OF_MODE[mode] if kv_bits is None else KV_OF_BITS[kv_bits]
-    runtime = Runtime(
-        model.spec, pack(model), mode=mode, kv_format=kv_format, threads=threads, isa=isa
-    )
-    provenance = Provenance(
-        name=name,
-        recipe=model.recipe.canonical,
-        mode=mode,
-        kv_format=kv_format,
-        weights_sha256=sha256,
-        bits_per_weight=model.bits_per_weight,
-        model_bits=model.model_bits,
-    )
-
-    def save(target: Path, force: bool) -> Path:
-        return save_quantized(model, target, folder, force=force)
-
-    return Model(model.spec, tokenizer, runtime, provenance, save)
 
 
 def pack(model: QuantizedModel) -> DecoderWeights:

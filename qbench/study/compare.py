@@ -170,7 +170,7 @@ def compare_cells(a: Side, b: Side) -> tuple[list[ComparisonRow], list[Flip]]:
     task = get_task(a.cell.facts.task)
     rows: list[ComparisonRow] = []
     flips: list[Flip] = []
-    for metric in task.metric_defs:
+    for metric in (m for m in task.metric_defs if m.of_model):
         groups_a = by_subset(task, metric, a.records)
         groups_b = by_subset(task, metric, b.records)
         for subset in [name for name in groups_a if name in groups_b]:

@@ -67,7 +67,7 @@ class Snli(Task):
     presets: ClassVar[Mapping[str, Preset]] = {preset.name: preset for preset in PRESETS}
     metric_defs = (
         MetricDef("acc", "mean", "correct", by_stratum=True),
-        MetricDef("majority_baseline", "mean", "majority"),
+        MetricDef("majority_baseline", "mean", "majority", of_model=False),
     )
     chance = 1 / 3
 
