@@ -21,8 +21,8 @@ class MetricDef:
 
     ``mean``: mean of the part ``numerator``. ``ratio``: sum of ``numerator`` over sum of
     ``denominator``. ``exp-ratio``: the exponential of that ratio, as in perplexity.
-    ``by_stratum`` asks for the subsets of ``Task.subsets`` as well. ``of_model`` False marks a figure
-    of the data alone, such as a majority baseline: there is nothing in it to compare.
+    ``by_stratum`` asks for the subsets of ``Task.subsets`` as well. ``of_model`` False marks a
+    figure of the data alone, such as a majority baseline: there is nothing in it to compare.
     """
 
     name: str
