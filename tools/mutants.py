@@ -28,8 +28,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FIELDS = {"file", "find", "replace", "test"}
 COPIED = ("csrc", "qbench", "tests", "tools", "benchmarks", "build")
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "lib.*", "temp.*", "asan*", "bdist.*")
+NOT_COPIED = shutil.ignore_patterns(
+    "__pycache__", "lib.*", "temp.*", "asan*", "emulate*", "bdist.*"
+)
 BUILD = ("setup.py", "--quiet", "build_ext", "--inplace")
+# A change of flags compiles every file anew: a build may take this many times as long as one test.
+BUILD_PATIENCE = 5
 # pytest: tests ran and some failed. Any other code but 0 means that no test could run.
 TESTS_FAILED = 1
 
@@ -133,7 +137,7 @@ class Replay:
     def build(self, *, broken: bool) -> bool:
         """Bring the extension up to date with the sources; say whether that worked."""
         self.core_is_dirty = broken
-        return self.run(*BUILD) == 0
+        return self.run(*BUILD, patience=BUILD_PATIENCE) == 0
 
     def verdict(self, mutant: Mutant) -> str:
         """Apply one mutant, run its test, put the file back; return "killed" or what went wrong."""

@@ -2,7 +2,6 @@
 #include "base/threads.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -19,7 +18,6 @@
  * spinning on would only keep it away (two spinning jobs of two threads on two cores were measured
  * fifty times slower than one; engines.md 5.4), so sleep then. About 50 us of pauses. */
 #define SPIN_LIMIT 1500
-#define POLL_INTERVAL_NS 20000000
 
 struct qb_team {
     _Atomic uint32_t generation; /* also the futex word */
@@ -28,15 +26,7 @@ struct qb_team {
     _Atomic int status; /* first failure, as qb_status */
     qb_poll_fn poll;
     void *poll_context;
-    int64_t next_poll_ns;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void wait_for_change(qb_team *team, uint32_t seen)
 {
@@ -91,14 +81,8 @@ void qb_team_barrier(qb_worker worker)
 bool qb_team_cancelled(qb_worker worker)
 {
     qb_team *team = worker.team;
-    if (worker.index == 0 && team->poll != NULL) {
-        int64_t now = now_ns();
-        if (now >= team->next_poll_ns) {
-            if (team->poll(team->poll_context) != 0)
-                qb_team_fail(worker, QB_ERR_CANCELLED);
-            team->next_poll_ns = now_ns() + POLL_INTERVAL_NS;
-        }
-    }
+    if (worker.index == 0 && team->poll != NULL && team->poll(team->poll_context) != 0)
+        qb_team_fail(worker, QB_ERR_CANCELLED);
     return atomic_load_explicit(&team->status, memory_order_relaxed) != QB_OK;
 }
 
@@ -111,10 +95,7 @@ void qb_team_fail(qb_worker worker, qb_status status)
 qb_status qb_team_run(unsigned n_threads, qb_team_fn fn, void *context, qb_poll_fn poll,
                       void *poll_context)
 {
-    qb_team team = {.count = 1,
-                    .poll = poll,
-                    .poll_context = poll_context,
-                    .next_poll_ns = now_ns() + POLL_INTERVAL_NS};
+    qb_team team = {.count = 1, .poll = poll, .poll_context = poll_context};
 #if defined(_OPENMP)
     if (n_threads > 1) {
 #pragma omp parallel num_threads((int)n_threads)

@@ -7,7 +7,8 @@
 #include "base/base.h"
 #include "base/status.h"
 
-/* Called by thread 0 between pieces of work, so that a signal can be answered; non-zero: stop. */
+/* Called by thread 0 between pieces of work, so that a signal can be answered; non-zero: stop. It is
+ * called often, and says itself how seldom it does something expensive. */
 typedef int (*qb_poll_fn)(void *context);
 
 typedef struct qb_team qb_team;
@@ -29,7 +30,7 @@ qb_status qb_team_run(unsigned n_threads, qb_team_fn fn, void *context, qb_poll_
 /* Waits for all threads of the team: a short spin, then sleep. */
 void qb_team_barrier(qb_worker worker);
 
-/* Thread 0 asks poll, at most every 20 ms; everybody learns the answer. True: leave early. The
+/* Thread 0 asks poll; everybody learns the answer. True: leave early. The
  * answer may differ between threads until the next barrier, so skip work, never a barrier. */
 bool qb_team_cancelled(qb_worker worker);
 

@@ -1,7 +1,11 @@
 /* ndarrays at the border, and the few other arguments that several functions take. */
 #include "binding/py_core.h"
 
+#include <float.h>
 #include <string.h>
+#include <time.h>
+
+#define POLL_INTERVAL_NS 20000000
 
 PyArrayObject *qb_array(PyObject *object, int type, int ndim, const char *name)
 {
@@ -86,11 +90,41 @@ bool qb_threads_argument(int n_threads)
     return false;
 }
 
+bool qb_sampling_argument(double temperature, Py_ssize_t top_k, double top_p, qb_sampling *out)
+{
+    const bool ok = temperature >= 0.0 && temperature <= (double)FLT_MAX && top_k >= 0 &&
+                    top_k <= UINT32_MAX && top_p >= 0.0 && top_p <= 1.0;
+    if (!ok)
+        PyErr_SetString(PyExc_ValueError, "temperature must be finite and at least 0, top_k at "
+                                          "least 0 (0: all), top_p between 0 and 1");
+    else
+        *out = (qb_sampling){(float)temperature, (uint32_t)top_k, (float)top_p};
+    return ok;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void qb_signals_begin(qb_signal_poll *poll)
+{
+    poll->next_ns = now_ns() + POLL_INTERVAL_NS;
+    poll->saved = PyEval_SaveThread();
+}
+
+void qb_signals_end(qb_signal_poll *poll) { PyEval_RestoreThread(poll->saved); }
+
 int qb_poll_signals(void *context)
 {
-    PyThreadState **saved = context;
-    PyEval_RestoreThread(*saved);
+    qb_signal_poll *poll = context;
+    if (now_ns() < poll->next_ns)
+        return 0;
+    PyEval_RestoreThread(poll->saved);
     const int stop = PyErr_CheckSignals();
-    *saved = PyEval_SaveThread();
+    poll->saved = PyEval_SaveThread();
+    poll->next_ns = now_ns() + POLL_INTERVAL_NS;
     return stop;
 }

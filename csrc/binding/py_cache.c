@@ -61,6 +61,20 @@ static PyObject *finish(PyObject *self, qb_status status, const char *what)
     Py_RETURN_NONE;
 }
 
+/* A converter for PyArg_Parse: what does not fit the core's type is out of range, not wrapped. */
+static int sequence_number(PyObject *object, void *out)
+{
+    const Py_ssize_t value = PyNumber_AsSsize_t(object, PyExc_ValueError);
+    if (value == -1 && PyErr_Occurred())
+        return 0;
+    if (value < 0 || value > UINT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "there is no sequence %zd", value);
+        return 0;
+    }
+    *(uint32_t *)out = (uint32_t)value;
+    return 1;
+}
+
 static PyObject *new_sequence(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -74,10 +88,9 @@ static PyObject *new_sequence(PyObject *self, PyObject *unused)
 
 static PyObject *fork_sequence(PyObject *self, PyObject *args)
 {
-    unsigned parent;
     Py_ssize_t n_tokens;
-    uint32_t id = 0;
-    if (!PyArg_ParseTuple(args, "In:fork", &parent, &n_tokens))
+    uint32_t parent, id = 0;
+    if (!PyArg_ParseTuple(args, "O&n:fork", sequence_number, &parent, &n_tokens))
         return NULL;
     qb_kv_cache *cache = idle_cache(self);
     if (cache == NULL)
@@ -89,9 +102,9 @@ static PyObject *fork_sequence(PyObject *self, PyObject *args)
 
 static PyObject *truncate_sequence(PyObject *self, PyObject *args)
 {
-    unsigned id;
+    uint32_t id;
     Py_ssize_t n_tokens;
-    if (!PyArg_ParseTuple(args, "In:truncate", &id, &n_tokens))
+    if (!PyArg_ParseTuple(args, "O&n:truncate", sequence_number, &id, &n_tokens))
         return NULL;
     qb_kv_cache *cache = idle_cache(self);
     if (cache == NULL)
@@ -103,8 +116,8 @@ static PyObject *truncate_sequence(PyObject *self, PyObject *args)
 
 static PyObject *release(PyObject *self, PyObject *args)
 {
-    unsigned id;
-    if (!PyArg_ParseTuple(args, "I:release", &id))
+    uint32_t id;
+    if (!PyArg_ParseTuple(args, "O&:release", sequence_number, &id))
         return NULL;
     qb_kv_cache *cache = idle_cache(self);
     return cache == NULL ? NULL : finish(self, qb_kv_sequence_release(cache, id), "release");
@@ -112,9 +125,9 @@ static PyObject *release(PyObject *self, PyObject *args)
 
 static PyObject *length(PyObject *self, PyObject *args)
 {
-    unsigned id;
+    uint32_t id;
     size_t n_tokens = 0;
-    if (!PyArg_ParseTuple(args, "I:length", &id))
+    if (!PyArg_ParseTuple(args, "O&:length", sequence_number, &id))
         return NULL;
     qb_kv_cache *cache = idle_cache(self);
     if (cache == NULL)

@@ -18,6 +18,7 @@
 #include "model/decoder.h"
 #include "model/kv_cache.h"
 #include "model/tensor.h"
+#include "ops/sampling.h"
 
 typedef struct {
     PyTypeObject *tensor_type, *cache_type, *decoder_type;
@@ -61,8 +62,19 @@ qb_status qb_isa_argument(const qb_module_state *state, const char *name, qb_isa
 bool qb_kernels_argument(const qb_module_state *state, const char *isa_name, qb_kernels *out);
 bool qb_mode_argument(const char *name, qb_mode *out);
 bool qb_threads_argument(int n_threads);
+/* temperature finite and >= 0, top_k >= 0, top_p in 0..1; ValueError otherwise. */
+bool qb_sampling_argument(double temperature, Py_ssize_t top_k, double top_p, qb_sampling *out);
 
-/* Answers signals from inside a forward: the context is the address of the saved thread state. */
+/* Answers signals from inside a call that has dropped the GIL. One of these lives as long as the
+ * call, so that many short forwards in a row are polled too. */
+typedef struct {
+    PyThreadState *saved;
+    int64_t next_ns;
+} qb_signal_poll;
+
+/* Drops the GIL; `poll` is then the context of qb_poll_signals until qb_signals_end takes it again. */
+void qb_signals_begin(qb_signal_poll *poll);
+void qb_signals_end(qb_signal_poll *poll);
 int qb_poll_signals(void *context);
 
 #define QB_DATA(array) PyArray_DATA(array)

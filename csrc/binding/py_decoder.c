@@ -191,10 +191,11 @@ static PyObject *run_forward(qb_py_decoder *self, qb_py_cache *cache, PyArrayObj
         status = QB_ERR_BUSY;
         goto done;
     }
-    PyThreadState *saved = PyEval_SaveThread();
+    qb_signal_poll poll;
+    qb_signals_begin(&poll);
     status = qb_decoder_forward(self->decoder, cache->cache, &batch, (unsigned)n_threads,
-                                qb_poll_signals, &saved);
-    PyEval_RestoreThread(saved);
+                                qb_poll_signals, &poll);
+    qb_signals_end(&poll);
     hand_back(self, cache);
 done:
     PyMem_Free(runs);
@@ -256,12 +257,13 @@ static PyObject *run_generate(qb_py_decoder *self, qb_py_cache *cache, PyArrayOb
         status = QB_ERR_BUSY;
         goto done;
     }
-    PyThreadState *saved = PyEval_SaveThread();
+    qb_signal_poll poll;
+    qb_signals_begin(&poll);
     status =
         qb_generate(self->decoder, cache->cache, requests, n, (size_t)n_steps, how,
                     QB_DATA(in[GEN_END]), QB_LENGTH(in[GEN_END]), QB_DATA((PyArrayObject *)tokens),
-                    (unsigned)n_threads, qb_poll_signals, &saved);
-    PyEval_RestoreThread(saved);
+                    (unsigned)n_threads, qb_poll_signals, &poll);
+    qb_signals_end(&poll);
     hand_back(self, cache);
 done:
     PyMem_Free(requests);
@@ -281,14 +283,15 @@ static PyObject *generate(PyObject *object, PyObject *args)
                                          NPY_UINT32, NPY_UINT32, NPY_INT32};
     PyObject *cache, *given[GEN_COUNT], *result = NULL;
     Py_ssize_t n_steps;
-    float temperature, top_p;
-    unsigned top_k;
+    double temperature, top_p;
+    Py_ssize_t top_k;
+    qb_sampling how;
     int n_threads;
     qb_module_state *state = qb_state_of_type(Py_TYPE(object));
-    if (!PyArg_ParseTuple(args, "O!OOOOOOnfIfi:generate", state->cache_type, &cache, &given[0],
+    if (!PyArg_ParseTuple(args, "O!OOOOOOndndi:generate", state->cache_type, &cache, &given[0],
                           &given[1], &given[2], &given[3], &given[4], &given[5], &n_steps,
                           &temperature, &top_k, &top_p, &n_threads) ||
-        !qb_threads_argument(n_threads))
+        !qb_threads_argument(n_threads) || !qb_sampling_argument(temperature, top_k, top_p, &how))
         return NULL;
     if (n_steps < 1 || n_steps > 4096)
         return PyErr_Format(PyExc_ValueError, "n_steps must be 1 to 4096, not %zd", n_steps);
@@ -300,8 +303,8 @@ static PyObject *generate(PyObject *object, PyObject *args)
         if (in[i] == NULL)
             goto done;
     }
-    result = run_generate((qb_py_decoder *)object, (qb_py_cache *)cache, in, n_steps,
-                          (qb_sampling){temperature, top_k, top_p}, n_threads);
+    result =
+        run_generate((qb_py_decoder *)object, (qb_py_cache *)cache, in, n_steps, how, n_threads);
 done:
     for (int i = 0; i < GEN_COUNT; i++)
         Py_XDECREF((PyObject *)in[i]);

@@ -175,11 +175,14 @@ static PyObject *sample(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *object;
+    Py_ssize_t top_k;
     qb_sampling how;
-    double u;
-    if (!PyArg_ParseTuple(args, "OfIfd:sample", &object, &how.temperature, &how.top_k, &how.top_p,
-                          &u))
+    double temperature, top_p, u;
+    if (!PyArg_ParseTuple(args, "Odndd:sample", &object, &temperature, &top_k, &top_p, &u) ||
+        !qb_sampling_argument(temperature, top_k, top_p, &how))
         return NULL;
+    if (!(u >= 0.0 && u < 1.0))
+        return PyErr_Format(PyExc_ValueError, "u must be in [0, 1)");
     PyArrayObject *logits = qb_vector(object, NPY_FLOAT32, -1, "logits");
     if (logits == NULL)
         return NULL;

@@ -40,16 +40,16 @@ static PyObject *from_codes(PyObject *cls, PyObject *args)
 {
     PyObject *codes_object, *scales_object, *zeros_object;
     const char *scale_name;
-    unsigned bits;
-    Py_ssize_t group;
-    if (!PyArg_ParseTuple(args, "OOOIns:from_codes", &codes_object, &scales_object, &zeros_object,
+    Py_ssize_t bits, group;
+    if (!PyArg_ParseTuple(args, "OOOnns:from_codes", &codes_object, &scales_object, &zeros_object,
                           &bits, &group, &scale_name))
         return NULL;
     qb_module_state *state = qb_state_of_type((PyTypeObject *)cls);
     qb_format format;
     qb_scale_type scale_type;
-    if (qb_format_of_bits(&format, bits, zeros_object == Py_None) != QB_OK || bits > 8)
-        return PyErr_Format(state->format_error, "no integer format of %u bits", bits);
+    if (bits < 1 || bits > 8 ||
+        qb_format_of_bits(&format, (unsigned)bits, zeros_object == Py_None) != QB_OK)
+        return PyErr_Format(state->format_error, "no integer format of %zd bits", bits);
     if (qb_scale_type_by_name(&scale_type, scale_name) != QB_OK)
         return qb_raise(state, QB_ERR_FORMAT, scale_name);
     if (group < 1)

@@ -22,6 +22,7 @@ typedef union {
     uint8_t b[64];
     int8_t s[64];
     uint16_t h[32];
+    __m256 ps256[2];
     __m256i si256;
     __m128i si128;
 } emulated;
@@ -138,6 +139,9 @@ QB_INLINE void emulated_store(void *p, __m512i a) { memcpy(p, &a, sizeof a); }
 #define _mm512_cvtepi32_epi8 emulated_cvtepi32_epi8
 #define _mm512_castps_si512(a) (((emulated){.ps = (a)}).si)
 #define _mm512_castsi512_ps(a) (((emulated){.si = (a)}).ps)
+#define _mm512_castps512_ps256(a) (((emulated){.ps = (a)}).ps256[0])
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps(a, k) (((emulated){.ps = (a)}).ps256[k])
 #define _mm512_setzero_si512() emulated_set1_epi32(0)
 #define _mm512_loadu_si512 emulated_load
 #define _mm512_loadu_ps(p) _mm512_castsi512_ps(emulated_load(p))

@@ -49,13 +49,15 @@ typedef struct {
 
 /* Rows of n values; n is a multiple of 16 and what pads a row is zero. */
 typedef struct {
-    /* out = x / sqrt(sum(x^2) / n_true + eps) * weight; returns the sum of squares. */
+    /* out = x / sqrt(sum(x^2) / n_true + eps) * weight; returns the sum of squares. NaN where that
+     * is not finite. */
     float (*rmsnorm)(float *out, const float *x, const float *weight, size_t n, size_t n_true,
                      float eps);
     /* out = silu(gate) * up, silu(v) = v / (1 + exp(-v)). */
     void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
     void (*add)(float *x, const float *y, size_t n); /* x += y */
-    /* Over the first n_true of n values: the maximum, its lowest index, and sum(exp(x - max)). */
+    /* Over the first n_true of n values: the maximum, its lowest index, and sum(exp(x - max)), which
+     * is NaN if any value is not finite. */
     void (*logsumexp)(float *max, uint32_t *argmax, float *sum, const float *x, size_t n_true);
 } qb_vec_kernels;
 

@@ -192,6 +192,27 @@ QB_INLINE vf vf_select_lt(vf x, vf y, vf a, vf b)
     return r;
 }
 
+/* Reductions go down one fixed tree, lanes 8, 4, 2, 1 apart, on every tier. */
+QB_INLINE float vf_sum(vf a)
+{
+    float t[16];
+    vf_store(t, a);
+    for (int width = 8; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            t[i] = t[i] + t[i + width];
+    return t[0];
+}
+
+QB_INLINE float vf_max_lane(vf a)
+{
+    float t[16];
+    vf_store(t, a);
+    for (int width = 8; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            t[i] = t[i] > t[i + width] ? t[i] : t[i + width];
+    return t[0];
+}
+
 #include "kernels/simd_tree.h"
 
 #endif

@@ -1,25 +1,4 @@
-/* Reductions of sixteen lanes in one fixed tree (8, 4, 2, 1), the same on every tier, and exp.
- * Included at the end of each simd_<tier>.h. */
-
-QB_INLINE float vf_sum(vf a)
-{
-    float t[16];
-    vf_store(t, a);
-    for (int width = 8; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            t[i] = t[i] + t[i + width];
-    return t[0];
-}
-
-QB_INLINE float vf_max_lane(vf a)
-{
-    float t[16];
-    vf_store(t, a);
-    for (int width = 8; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            t[i] = t[i] > t[i + width] ? t[i] : t[i + width];
-    return t[0];
-}
+/* What is built from the tier's operations. Included at the end of each simd_<tier>.h. */
 
 QB_INLINE int32_t vi_sum(vi a)
 {

@@ -10,7 +10,9 @@ static float QB_NAME(rmsnorm)(float *out, const float *x, const float *weight, s
         acc = vf_add(acc, vf_mul(v, v));
     }
     float sum = vf_sum(acc);
-    float inverse = 1.0f / __builtin_sqrtf(sum / (float)n_true + eps);
+    /* An infinite sum would scale the row to zero, which looks like a good value: NaN does not. */
+    float inverse = sum < __builtin_inff() ? 1.0f / __builtin_sqrtf(sum / (float)n_true + eps)
+                                           : __builtin_nanf("");
     for (size_t i = 0; i < n; i += 16) {
         vf scaled = vf_mul(vf_load(x + i), vf_set1(inverse));
         vf_store(out + i, vf_mul(vf_load(weight + i), scaled));
@@ -38,16 +40,20 @@ static void QB_NAME(logsumexp)(float *max, uint32_t *argmax, float *sum, const f
                                size_t n_true)
 {
     const size_t whole = n_true / 16 * 16;
-    _Alignas(QB_ALIGN) float tail[16];
-    for (size_t i = 0; i < 16; i++)
+    _Alignas(QB_ALIGN) float tail[16], poison[16];
+    for (size_t i = 0; i < 16; i++) {
         tail[i] = whole + i < n_true ? x[whole + i] : -__builtin_inff();
+        poison[i] = whole + i < n_true ? x[whole + i] - x[whole + i] : 0.0f;
+    }
     vf top = vf_load(tail);
     for (size_t i = 0; i < whole; i += 16)
         top = vf_max(vf_load(x + i), top);
     float best = vf_max_lane(top);
-    vf acc = vf_set1(0.0f);
-    for (size_t i = 0; i < whole; i += 16)
-        acc = vf_add(acc, vf_exp(vf_sub(vf_load(x + i), vf_set1(best))));
+    vf acc = vf_load(poison);
+    for (size_t i = 0; i < whole; i += 16) {
+        vf v = vf_load(x + i); /* v - v is 0, or NaN where v is not finite */
+        acc = vf_add(acc, vf_add(vf_exp(vf_sub(v, vf_set1(best))), vf_sub(v, v)));
+    }
     acc = vf_add(acc, vf_exp(vf_sub(vf_load(tail), vf_set1(best))));
     uint32_t index = 0;
     while (index < n_true && x[index] != best)

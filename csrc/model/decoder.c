@@ -8,10 +8,8 @@
 
 enum { MAX_THREADS = 256 };
 
-/* Products that a thread must have for its barriers to pay (about eight a layer, some microseconds
- * each, and far more when the machine is busy): a small model decodes on one thread 1.0-15 times as
- * fast as on two, by the machine's load. Results do not depend on the number of threads. */
-#define PRODUCTS_PER_THREAD 4e6
+/* Far above any model, and small enough that no product of two sizes wraps. */
+enum { MAX_LAYERS = 4096, MAX_HEADS = 1 << 16, MAX_CONTEXT = 1 << 24 };
 
 struct qb_decoder {
     qb_decoder_spec spec;
@@ -38,8 +36,10 @@ static bool has_shape(const qb_weights *w, size_t n_rows, size_t n_cols)
 static qb_status check_shapes(const qb_decoder_spec *s, const qb_decoder_weights *w)
 {
     const size_t q_size = s->n_heads * s->dim, kv_size = s->n_kv_heads * s->dim;
-    QB_REQUIRE(s->n_layers >= 1 && s->n_kv_heads >= 1 && s->n_heads % s->n_kv_heads == 0 &&
-                   s->dim >= 2 && s->dim % 2 == 0 && s->dim <= 512 && s->context >= 1,
+    QB_REQUIRE(s->n_layers >= 1 && s->n_layers <= MAX_LAYERS && s->n_kv_heads >= 1 &&
+                   s->n_heads >= 1 && s->n_heads <= MAX_HEADS && s->n_heads % s->n_kv_heads == 0 &&
+                   s->dim >= 2 && s->dim % 2 == 0 && s->dim <= 512 && s->context >= 1 &&
+                   s->context <= MAX_CONTEXT,
                QB_ERR_RANGE);
     QB_REQUIRE(qb_format_is_float(w->embedding->format), QB_ERR_FORMAT);
     QB_REQUIRE(has_shape(w->embedding, s->n_vocab, s->hidden) &&
@@ -224,6 +224,8 @@ static void run_layer(qb_worker worker, const forward_call *c, size_t layer)
     float *gate = d->gate.data, *up = d->up.data, *h = d->h.data;
     size_t begin, end;
     qb_worker_range(worker, n, &begin, &end);
+    if (qb_team_cancelled(worker)) /* nothing below is wanted but its barriers */
+        end = begin;
 
     norm_rows(d, l->attn_norm, begin, end, (int32_t)layer);
     const qb_product qkv[] = {{l->q, q, q_size}, {l->k, k, kv_size}, {l->v, v, kv_size}};
@@ -309,28 +311,16 @@ static qb_status check_batch(const qb_decoder *d, const qb_kv_cache *cache, cons
     QB_REQUIRE(n_tokens == b->n_tokens && n_tokens >= 1, QB_ERR_SHAPE);
     for (size_t t = 0; t < n_tokens; t++)
         QB_REQUIRE(b->tokens[t] >= 0 && (size_t)b->tokens[t] < d->spec.n_vocab, QB_ERR_RANGE);
-    for (size_t i = 0; i < b->scored.n_rows; i++) {
-        QB_REQUIRE(b->rows[i] >= 0 && (size_t)b->rows[i] < n_tokens, QB_ERR_RANGE);
-        const int32_t first = b->scored.first_target[i], last = b->scored.first_target[i + 1];
-        QB_REQUIRE(first >= 0 && last >= first, QB_ERR_RANGE);
-        for (int32_t t = first; t < last; t++)
-            QB_REQUIRE(b->scored.targets[t] >= 0 && (size_t)b->scored.targets[t] < d->spec.n_vocab,
-                       QB_ERR_RANGE);
-    }
+    const int32_t *first_target = b->scored.first_target;
+    for (size_t i = 0; i < b->scored.n_rows; i++)
+        QB_REQUIRE(b->rows[i] >= 0 && (size_t)b->rows[i] < n_tokens && first_target[i] >= 0 &&
+                       first_target[i] <= first_target[i + 1],
+                   QB_ERR_RANGE);
+    /* Ascending, so that the last one bounds them all. */
+    for (int32_t t = 0; b->scored.n_rows > 0 && t < first_target[b->scored.n_rows]; t++)
+        QB_REQUIRE(b->scored.targets[t] >= 0 && (size_t)b->scored.targets[t] < d->spec.n_vocab,
+                   QB_ERR_RANGE);
     return QB_OK;
-}
-
-/* As many threads as the batch keeps busy. */
-static unsigned useful_threads(const qb_decoder *d, const qb_batch *b, unsigned n_threads)
-{
-    const qb_decoder_spec *s = &d->spec;
-    const double q_size = (double)(s->n_heads * s->dim), kv_size = (double)(s->n_kv_heads * s->dim);
-    const double hidden = (double)s->hidden;
-    const double layer = hidden * (2.0 * q_size + 2.0 * kv_size + 3.0 * (double)s->intermediate);
-    const double products = (double)b->n_tokens * (double)s->n_layers * layer +
-                            (double)b->scored.n_rows * hidden * (double)s->n_vocab;
-    const double useful = products / PRODUCTS_PER_THREAD;
-    return useful >= (double)n_threads ? n_threads : QB_MAX(1u, (unsigned)useful);
 }
 
 qb_status qb_decoder_forward(qb_decoder *d, qb_kv_cache *cache, const qb_batch *b,
@@ -340,20 +330,22 @@ qb_status qb_decoder_forward(qb_decoder *d, qb_kv_cache *cache, const qb_batch *
     QB_REQUIRE(qb_kv_cache_fits(cache, d->spec.n_layers, d->spec.n_kv_heads, d->spec.dim),
                QB_ERR_SHAPE);
     QB_TRY(check_batch(d, cache, b));
-    n_threads = useful_threads(d, b, n_threads);
     QB_TRY(reserve(d, cache, b, n_threads));
-    for (size_t r = 0; r < b->n_runs; r++)
-        QB_TRY(qb_kv_reserve(cache, b->runs[r].sequence, b->runs[r].n_tokens));
+    qb_status status = QB_OK;
     qb_run *runs = d->runs.data;
-    for (size_t r = 0, row = 0; r < b->n_runs; row += b->runs[r].n_tokens, r++) {
+    for (size_t r = 0, row = 0; r < b->n_runs && status == QB_OK; row += b->runs[r].n_tokens, r++) {
+        status = qb_kv_reserve(cache, b->runs[r].sequence, b->runs[r].n_tokens);
+        if (status != QB_OK)
+            break;
         runs[r] = (qb_run){.row = row,
                            .n_tokens = b->runs[r].n_tokens,
                            .pages = qb_kv_pages(cache, b->runs[r].sequence)};
-        QB_TRY(qb_kv_sequence_length(cache, b->runs[r].sequence, &runs[r].start));
+        status = qb_kv_sequence_length(cache, b->runs[r].sequence, &runs[r].start);
     }
     forward_call call = {d, cache, b};
-    QB_TRY(qb_team_run(n_threads, forward_worker, &call, poll, poll_context));
+    if (status == QB_OK)
+        status = qb_team_run(n_threads, forward_worker, &call, poll, poll_context);
     for (size_t r = 0; r < b->n_runs; r++)
-        qb_kv_commit(cache, b->runs[r].sequence, b->runs[r].n_tokens);
-    return QB_OK;
+        qb_kv_commit(cache, b->runs[r].sequence, status == QB_OK ? b->runs[r].n_tokens : 0);
+    return status;
 }

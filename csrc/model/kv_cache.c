@@ -15,10 +15,9 @@ struct qb_kv_cache {
     qb_kv_format format;
     size_t n_layers, n_kv_heads, dim, width;
     size_t element_bytes, key_bytes, head_bytes, page_bytes;
-    size_t capacity_pages, n_used, n_made;
-    uint8_t **made;      /* (n_made,) every page ever allocated */
-    uint8_t **free_list; /* (n_made - n_used,) of capacity capacity_pages */
-    size_t n_free;
+    size_t capacity_pages, n_used, n_made, n_free;
+    uint8_t **made, **free_list; /* (n_made,) every page ever allocated; (n_free,) unused ones */
+    size_t made_capacity, free_capacity;
     sequence *sequences;
     size_t n_sequences;
 };
@@ -29,7 +28,7 @@ static uint32_t *count_of(uint8_t *page) { return (uint32_t *)(void *)(page - QB
 qb_status qb_kv_cache_create(qb_kv_cache **out, qb_kv_format format, size_t n_layers,
                              size_t n_kv_heads, size_t dim, size_t capacity_pages)
 {
-    void *block, *lists;
+    void *block;
     *out = NULL;
     QB_REQUIRE((unsigned)format < QB_KV_COUNT, QB_ERR_FORMAT);
     QB_REQUIRE(n_layers >= 1 && n_layers <= 4096 && n_kv_heads >= 1 && n_kv_heads <= 4096 &&
@@ -47,13 +46,6 @@ qb_status qb_kv_cache_create(qb_kv_cache **out, qb_kv_format format, size_t n_la
     cache->head_bytes = cache->key_bytes + cache->width * QB_KEY_BLOCK * cache->element_bytes;
     cache->page_bytes = n_layers * n_kv_heads * cache->head_bytes;
     cache->capacity_pages = capacity_pages;
-    qb_status status = qb_alloc(&lists, capacity_pages, 2 * sizeof(uint8_t *));
-    if (status != QB_OK) {
-        qb_kv_cache_free(cache);
-        return status;
-    }
-    cache->made = lists;
-    cache->free_list = cache->made + capacity_pages;
     *out = cache;
     return QB_OK;
 }
@@ -68,20 +60,52 @@ void qb_kv_cache_free(qb_kv_cache *cache)
         qb_free(cache->sequences[i].pages);
     qb_free(cache->sequences);
     qb_free(cache->made);
+    qb_free(cache->free_list);
     qb_free(cache);
+}
+
+static qb_status grow_array(void **array, size_t *capacity, size_t need, size_t size)
+{
+    void *bigger;
+    if (need <= *capacity)
+        return QB_OK;
+    const size_t wanted = QB_MAX(need, *capacity * 2);
+    QB_TRY(qb_alloc(&bigger, wanted, size));
+    if (*array != NULL)
+        memcpy(bigger, *array, *capacity * size);
+    qb_free(*array);
+    *array = bigger;
+    *capacity = wanted;
+    return QB_OK;
+}
+
+static qb_status grow_pages(uint8_t ***list, size_t *capacity, size_t need)
+{
+    void *array = *list;
+    const qb_status status = grow_array(&array, capacity, need, sizeof(uint8_t *));
+    *list = array;
+    return status;
+}
+
+/* Both lists have room for every page ever made, so that giving one back cannot fail. */
+static qb_status make_page(qb_kv_cache *cache, uint8_t **out)
+{
+    void *block;
+    QB_REQUIRE(cache->n_made < cache->capacity_pages, QB_ERR_CAPACITY);
+    QB_TRY(grow_pages(&cache->made, &cache->made_capacity, cache->n_made + 1));
+    QB_TRY(grow_pages(&cache->free_list, &cache->free_capacity, cache->n_made + 1));
+    QB_TRY(qb_alloc(&block, cache->page_bytes + QB_ALIGN, 1));
+    *out = (uint8_t *)block + QB_ALIGN;
+    cache->made[cache->n_made++] = *out;
+    return QB_OK;
 }
 
 static qb_status take_page(qb_kv_cache *cache, uint8_t **out)
 {
-    void *block;
-    if (cache->n_free > 0) {
+    if (cache->n_free > 0)
         *out = cache->free_list[--cache->n_free];
-    } else {
-        QB_REQUIRE(cache->n_made < cache->capacity_pages, QB_ERR_CAPACITY);
-        QB_TRY(qb_alloc(&block, cache->page_bytes + QB_ALIGN, 1));
-        *out = (uint8_t *)block + QB_ALIGN;
-        cache->made[cache->n_made++] = *out;
-    }
+    else
+        QB_TRY(make_page(cache, out));
     *count_of(*out) = 1;
     cache->n_used++;
     return QB_OK;
@@ -98,21 +122,6 @@ static void drop_page(qb_kv_cache *cache, uint8_t *page)
 static sequence *find(const qb_kv_cache *cache, uint32_t id)
 {
     return id < cache->n_sequences && cache->sequences[id].live ? &cache->sequences[id] : NULL;
-}
-
-static qb_status grow_array(void **array, size_t *capacity, size_t need, size_t size)
-{
-    void *bigger;
-    if (need <= *capacity)
-        return QB_OK;
-    const size_t wanted = QB_MAX(need, *capacity * 2);
-    QB_TRY(qb_alloc(&bigger, wanted, size));
-    if (*array != NULL)
-        memcpy(bigger, *array, *capacity * size);
-    qb_free(*array);
-    *array = bigger;
-    *capacity = wanted;
-    return QB_OK;
 }
 
 qb_status qb_kv_sequence_new(qb_kv_cache *cache, uint32_t *out)
@@ -140,10 +149,7 @@ qb_status qb_kv_sequence_fork(qb_kv_cache *cache, uint32_t *out, uint32_t parent
     QB_TRY(qb_kv_sequence_new(cache, &id));
     sequence *child = &cache->sequences[id], *from = &cache->sequences[parent];
     const size_t n_pages = qb_ceil_div(n_tokens, QB_KEY_BLOCK);
-    void *array = child->pages;
-    qb_status status =
-        grow_array(&array, &child->page_capacity, QB_MAX(n_pages, (size_t)1), sizeof(uint8_t *));
-    child->pages = array;
+    const qb_status status = grow_pages(&child->pages, &child->page_capacity, n_pages);
     if (status != QB_OK) {
         child->live = false;
         return status;
@@ -188,9 +194,7 @@ qb_status qb_kv_reserve(qb_kv_cache *cache, uint32_t id, size_t n_new)
     sequence *s = find(cache, id);
     QB_REQUIRE(s != NULL, QB_ERR_RANGE);
     const size_t need = qb_ceil_div(s->n_tokens + n_new, QB_KEY_BLOCK);
-    void *array = s->pages;
-    QB_TRY(grow_array(&array, &s->page_capacity, need, sizeof(uint8_t *)));
-    s->pages = array;
+    QB_TRY(grow_pages(&s->pages, &s->page_capacity, need));
     const size_t partial = s->n_tokens / QB_KEY_BLOCK;
     if (s->n_tokens % QB_KEY_BLOCK != 0 && *count_of(s->pages[partial]) > 1) {
         uint8_t *copy;
@@ -209,6 +213,7 @@ qb_status qb_kv_reserve(qb_kv_cache *cache, uint32_t id, size_t n_new)
 void qb_kv_commit(qb_kv_cache *cache, uint32_t id, size_t n_new)
 {
     cache->sequences[id].n_tokens += n_new;
+    (void)qb_kv_sequence_truncate(cache, id, cache->sequences[id].n_tokens);
 }
 
 const uint8_t *const *qb_kv_pages(const qb_kv_cache *cache, uint32_t id)

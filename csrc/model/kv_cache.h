@@ -27,6 +27,7 @@ qb_status qb_kv_sequence_length(const qb_kv_cache *cache, uint32_t sequence, siz
 /* Makes room for n_new tokens (owned pages); the length grows only by qb_kv_commit, so that a
  * forward that fails leaves the sequence as it was. QB_ERR_CAPACITY when pages run out. */
 qb_status qb_kv_reserve(qb_kv_cache *cache, uint32_t sequence, size_t n_new);
+/* Ends a reservation: n_new tokens are there now (0: none), and pages beyond them are given back. */
 void qb_kv_commit(qb_kv_cache *cache, uint32_t sequence, size_t n_new);
 
 /* The sequence's pages; valid until the next call that changes it. */

@@ -48,7 +48,7 @@ qb_acts qb_acts_prepare(qb_worker worker, const qb_kernels *kernels, qb_mode mod
     int32_t *sums = b->sums.data;
     size_t begin, end;
     qb_worker_range(worker, n_tokens, &begin, &end);
-    for (size_t t = begin; t < end && form != INPUT_FLOAT; t++) {
+    for (size_t t = begin; t < end && form != INPUT_FLOAT && !qb_team_cancelled(worker); t++) {
         if (form == INPUT_ROUNDED)
             kernels->act.bf16x2(rounded + t * padded, x + t * x_stride, padded);
         else

@@ -47,10 +47,12 @@ int32_t qb_sample(const float *logits, size_t n, qb_sampling how, double u,
         total = i > 0 ? reached : 1.0;
     }
     double passed = 0.0;
-    for (size_t i = 0; i < kept; i++) {
-        passed += exp(((double)candidates[i].logit - top) / heat);
-        if (u * total < passed)
-            return (int32_t)candidates[i].id;
+    int32_t chosen = best;
+    for (size_t i = 0; i < kept && u * total >= passed; i++) {
+        const double weight = exp(((double)candidates[i].logit - top) / heat);
+        passed += weight;
+        if (weight > 0.0) /* u * total may round up to total: never end on an impossible id */
+            chosen = (int32_t)candidates[i].id;
     }
-    return (int32_t)candidates[kept - 1].id;
+    return chosen;
 }
