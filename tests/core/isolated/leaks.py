@@ -7,6 +7,7 @@ count changed.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 from pathlib import Path
@@ -107,6 +108,7 @@ def main() -> None:
             decoders()
             probes()
         counts.append([sys.getrefcount(thing) for thing in WATCHED])
+        gc.collect()
         blocks.append(sys.getallocatedblocks())
         size.append(resident())
         del repeat
