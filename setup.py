@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parent
 COMMON = """-std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fstack-protector-strong
     -fno-strict-overflow -fno-delete-null-pointer-checks -U_FORTIFY_SOURCE -MMD
     -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes"""
-MODES = {
+DEBUG = "-O1 -g -UNDEBUG"
+MODES = {  # without -fno-var-tracking gcc 12 spends minutes on one sanitized kernel file
     "COVERAGE": "-O0 -g -UNDEBUG --coverage -fprofile-update=atomic",
-    "SANITIZE": "-O1 -g -UNDEBUG -fsanitize=address,undefined -fno-omit-frame-pointer",
-    "DEBUG": "-O1 -g -UNDEBUG",
+    "SANITIZE": f"{DEBUG} -fsanitize=address,undefined -fno-omit-frame-pointer -fno-var-tracking",
+    "DEBUG": DEBUG,
 }
 EMULATE = [("QB_EMULATE_AVX512", "1")]
 NUMPY_API = [(f"NPY_{x}", "NPY_2_0_API_VERSION") for x in ("NO_DEPRECATED_API", "TARGET_VERSION")]

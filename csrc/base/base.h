@@ -20,13 +20,7 @@
 /* Every buffer that a kernel streams starts on a cache line, and every vector fits one. */
 #define QB_ALIGN 64
 
-/* Helpers of the kernels are always inlined, except under the address sanitizer: its checks in a
- * thousand inlined copies keep gcc 12 busy for more than ten minutes on one file. */
-#if defined(__SANITIZE_ADDRESS__)
-#define QB_INLINE static __attribute__((noinline, unused))
-#else
 #define QB_INLINE static inline __attribute__((always_inline))
-#endif
 
 QB_INLINE size_t qb_ceil_div(size_t n, size_t d) { return (n + d - 1) / d; }
 QB_INLINE size_t qb_round_up(size_t n, size_t d) { return qb_ceil_div(n, d) * d; }

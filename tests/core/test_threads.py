@@ -16,7 +16,8 @@ from core.scripts import output_of, start
 @pytest.mark.parametrize("kind", ["forward", "generate"])
 def test_an_interrupt_is_answered_at_once(kind: str, threads: int) -> None:
     found = json.loads(output_of("interrupt.py", kind, str(threads)))
-    assert 0 <= found["answer"] < 0.5
+    patience = 10.0 if "ASAN_OPTIONS" in os.environ else 0.5  # the sanitizers are slow
+    assert 0 <= found["answer"] < patience
     assert found["same"]
     if kind == "forward":  # as if it had not been tried
         assert (found["length"], found["pages"]) == (3, 1)
