@@ -62,6 +62,7 @@ format: $(STAMP)-lint  ## rewrite the sources in house style
 
 parity: build $(STAMP)-parity  ## compare with torch, transformers and lm-eval; slow tests; mutants
 	$(BIN)/pytest -m 'parity or slow' $(PYTEST_ARGS)
+	$(MAKE) emulate
 	$(BIN)/python tools/mutants.py
 
 mutants: build  ## show that the tests fail when the code is wrong

@@ -17,11 +17,11 @@ QB_ISA_BEGIN(QB_TARGET_AVX512)
 #define QB_INT_TILE 6
 #define QB_INT_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6)
 #define QB_FLOAT_TILE 12
-#define QB_FLOAT_CASES                                                                       \
-    QB_CASE(1)                                                                               \
-    QB_CASE(2)                                                                               \
-    QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6) QB_CASE(7) QB_CASE(8) QB_CASE(9) QB_CASE(10) \
-        QB_CASE(11) QB_CASE(12)
+/* clang-format off */
+#define QB_FLOAT_CASES                                                          \
+    QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6) QB_CASE(7) \
+    QB_CASE(8) QB_CASE(9) QB_CASE(10) QB_CASE(11) QB_CASE(12)
+/* clang-format on */
 
 #ifndef QB_DPBUSD
 /* gcc 12 copies the accumulator around _mm512_dpbusd_epi32 in loops and loses about 30 %; this does

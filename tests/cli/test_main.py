@@ -163,9 +163,8 @@ def test_a_second_interrupt_does_not_wait() -> None:
     code = (
         "import sys, time, typer\nfrom qbench.cli import main as m\n"
         "app = typer.Typer()\n"
-        "def wait():\n"
-        "    print('ready', flush=True)\n"
-        "    try:\n        time.sleep(30)\n"
+        "def wait():\n    try:\n"
+        "        print('ready', flush=True)\n        time.sleep(30)\n"
         "    finally:\n        print('closing', flush=True)\n        time.sleep(30)\n"
         "app.command()(wait)\napp.command('other')(lambda: None)\nm.app = app\n"
         "sys.exit(m.main(['wait']))"

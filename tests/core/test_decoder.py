@@ -99,6 +99,8 @@ def test_scores_are_those_of_the_logits(vocab: int, isa: str, rng: np.random.Gen
     cache = built.cache()
     runs = [(cache.new_sequence(), ids[:30]), (cache.new_sequence(), ids[30:])]
     every = forward(built, cache, runs).logits
+    parts = [reference_logits(built.shape, built.weights, part) for part in (ids[:30], ids[30:])]
+    assert relative(every, np.concatenate(parts)) <= DECODER["exact"]
     np.testing.assert_array_equal(found.logits, every[rows])
     np.testing.assert_array_equal(found.best, every[rows].argmax(axis=1))
     assert (found.bad_layer == -1).all()

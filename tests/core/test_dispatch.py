@@ -23,7 +23,7 @@ print(json.dumps({"tier": core.isa_tier(), "bits": core.matmul(x, w).view(np.uin
 
 def child(isa: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", TELL],
+        [sys.executable, "-P", "-c", TELL],
         env=environment(QBENCH_ISA=isa),
         capture_output=True,
         text=True,
