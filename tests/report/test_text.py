@@ -6,7 +6,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qbench.report.text import csv_cell, for_terminal, json_for_script, made_visible
@@ -53,6 +53,7 @@ def test_what_is_no_formula_stays(value: object) -> None:
     assert csv_cell(value) is value
 
 
+@example(["</script>", "<!--", "a & b", "two\nlines"])
 @given(st.recursive(ANY_TEXT | st.integers() | st.none(), lambda x: st.lists(x, max_size=3)))
 def test_json_comes_back_and_holds_no_markup(value: object) -> None:
     text = json_for_script(value)
