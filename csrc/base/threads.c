@@ -2,7 +2,6 @@
 #include "base/threads.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -15,17 +14,14 @@
 #include <sched.h>
 #endif
 
-/* How long a thread spins at a barrier before it sleeps, in pauses of some 20 ns. A barrier of 2 us
- * is common; a wait of more than 100 us means that a partner has lost its processor, and spinning
- * would only keep it away (engines.md 5.4): then patience halves; after a shorter wait it doubles.
- * Two processes of two threads on two cores, 770 barriers a token, against one alone: 9-13 times
- * the time with a fixed spin of 1500. */
-enum { SPIN_MOST = 1500, SPIN_LEAST = 50, LONG_WAIT_NS = 100000 };
+/* A barrier of 2 us is common, one of more than 50 us means that a partner has lost its processor:
+ * spinning on would only keep it away (two spinning jobs of two threads on two cores were measured
+ * fifty times slower than one; engines.md 5.4), so sleep then. About 50 us of pauses. */
+#define SPIN_LIMIT 1500
 
 struct qb_team {
     _Atomic uint32_t generation; /* also the futex word */
     _Atomic uint32_t arrived, sleepers;
-    _Atomic int patience;
     unsigned count;
     _Atomic int status; /* first failure, as qb_status */
     qb_poll_fn poll;
@@ -61,25 +57,6 @@ static void pause_cpu(void)
 #endif
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Sleeps until the generation is no longer `seen`; learns from how long that took. */
-static void sleep_and_learn(qb_team *team, uint32_t seen, int patience)
-{
-    const int64_t start = now_ns();
-    while (atomic_load(&team->generation) == seen)
-        wait_for_change(team, seen);
-    const bool was_long = now_ns() - start > LONG_WAIT_NS;
-    const int next =
-        was_long ? QB_MAX(patience / 2, (int)SPIN_LEAST) : QB_MIN(patience * 2, (int)SPIN_MOST);
-    atomic_store_explicit(&team->patience, next, memory_order_relaxed);
-}
-
 void qb_team_barrier(qb_worker worker)
 {
     qb_team *team = worker.team;
@@ -92,13 +69,13 @@ void qb_team_barrier(qb_worker worker)
         wake_all(team);
         return;
     }
-    const int patience = atomic_load_explicit(&team->patience, memory_order_relaxed);
-    for (int spin = 0; spin < patience; spin++) {
+    for (int spin = 0; spin < SPIN_LIMIT; spin++) {
         if (atomic_load_explicit(&team->generation, memory_order_acquire) != seen)
             return;
         pause_cpu();
     }
-    sleep_and_learn(team, seen, patience);
+    while (atomic_load(&team->generation) == seen)
+        wait_for_change(team, seen);
 }
 
 bool qb_team_cancelled(qb_worker worker)
@@ -118,7 +95,7 @@ void qb_team_fail(qb_worker worker, qb_status status)
 qb_status qb_team_run(unsigned n_threads, qb_team_fn fn, void *context, qb_poll_fn poll,
                       void *poll_context)
 {
-    qb_team team = {.count = 1, .patience = SPIN_MOST, .poll = poll, .poll_context = poll_context};
+    qb_team team = {.count = 1, .poll = poll, .poll_context = poll_context};
 #if defined(_OPENMP)
     if (n_threads > 1) {
 #pragma omp parallel num_threads((int)n_threads)
