@@ -71,7 +71,9 @@ class Pair:
 def test_two_processes_share_the_cores() -> None:
     """Two teams slow each other down, but far less than the fifty times of spinning at barriers.
 
-    Measured on two quiet cores: mostly 7 to 14 times one team's time, seldom 2, which is ideal. What is left is a sleep and a wake-up of some 50 us at most barriers.
+    Measured on two quiet cores: mostly 7 to 14 times one team's time, seldom 2, which is ideal.
+    What is left is a sleep and a wake-up of some 50 us at most barriers.
+
     A third process takes slices of milliseconds from either thread of a team, which this measure
     cannot tell from a fault: an attempt counts only while the machine is otherwise quiet.
     """
