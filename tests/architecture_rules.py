@@ -17,7 +17,7 @@ C_LAYERS = ("base", "formats", "kernels", "ops", "model", "binding")
 # What a module or package directly under qbench/ may import of qbench, as dotted prefixes. All
 # may import `errors` and `_version`. `_core` stands in one line only, and so does `cli`.
 _BELOW_STUDY = {
-    *("core", "data", "engine", "metrics", "models", "quant", "reference"),
+    *("core", "data", "engine", "metrics", "mini", "models", "quant", "reference"),
     *("registry", "stats", "tasks"),
 }
 PYTHON_LAYERS: dict[str, set[str]] = {
@@ -28,10 +28,11 @@ PYTHON_LAYERS: dict[str, set[str]] = {
     "stats": set(),
     "reference": set(),
     "core": {"_core"},
-    "models": {"core", "registry"},
+    "mini": set(),
+    "models": {"core", "registry", "mini"},
     "engine": {"core", "models", "metrics"},
     "quant": {"core", "models", "engine", "registry"},
-    "data": {"registry"},
+    "data": {"registry", "mini"},
     "tasks": {"data", "metrics", "registry"},
     "study": _BELOW_STUDY,
     "analysis": {"study.records", "stats"},

@@ -1,8 +1,8 @@
 """From what a user typed to a model folder on this machine.
 
-A local path always wins over a hub id. Only a well-formed ``organisation/name`` that is no local
-path may reach the network, and not even that when ``HF_HUB_OFFLINE`` is set. It must not read
-weights.
+A local path always wins over the name of an embedded model, and that over a hub id. Only a
+well-formed ``organisation/name`` that is no local path may reach the network, and not even that
+when ``HF_HUB_OFFLINE`` is set. It must not read weights.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from qbench.errors import CheckpointError, RequestError
+from qbench.mini.family import MODELS, model_folder
 from qbench.models.files import existing_path
 
 PATTERNS = ("*.json", "*.safetensors", "tokenizer*", "*.jinja")
@@ -31,7 +32,8 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     name_or_path
-        A path on this machine, or a hub id such as ``organisation/name``.
+        A path on this machine, the name of an embedded model such as ``mini-large``, or a hub id
+        such as ``organisation/name``.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     RequestError
-        If it is neither an existing path nor the form of a hub id.
+        If it is neither an existing path, nor an embedded model, nor the form of a hub id.
     CheckpointError
         If the hub does not have it, or it is not cached and the network is not allowed.
     """
@@ -49,11 +51,14 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     path = existing_path(text, RequestError)
     if path is not None:
         return path
+    embedded = model_folder(text)
+    if embedded is not None:
+        return embedded
     looked = f"looked for {Path(text).absolute()}"
     if not _HUB_ID.fullmatch(text) or ".." in text:
         raise RequestError(
-            f"no model at {text[:200]!r}: {looked}, and it has not the form of a hub id "
-            "(organisation/name)"
+            f"no model at {text[:200]!r}: {looked}; it is no embedded model "
+            f"({', '.join(MODELS)}) and has not the form of a hub id (organisation/name)"
         )
     return _snapshot(text, looked)
 

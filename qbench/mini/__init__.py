@@ -1,0 +1,1 @@
+"""The embedded family: small trained models, the world they know, packs of test items."""

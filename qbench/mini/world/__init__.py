@@ -1,0 +1,1 @@
+"""A generated world: its things and facts, and the exercises and benchmark items made from them."""

@@ -1,0 +1,104 @@
+"""Exercises of ``mini.gsm8k``: word problems of two to five steps, and bare arithmetic."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from qbench.mini.draws import Draws
+from qbench.mini.world.arithmetic.numbers import Computation, compute
+from qbench.mini.world.arithmetic.problems import Problem, problem
+from qbench.mini.world.examples import Document, Example, Exercise
+from qbench.mini.world.facts import SEED, World, world
+
+N_TEST, N_SHOTS = 1800, 200
+# Long problems are few in training: their steps are those of the short ones, at less than half the
+# tokens. The test has as many of each length.
+LENGTHS = ((0.38, 2), (0.30, 3), (0.19, 4), (0.13, 5))
+PLAIN, QUOTED = "Question: {q}\nAnswer:", "Q: {q}\nA:"
+
+
+def drill_computation(draws: Draws) -> Computation:
+    """Draw a bare computation with numbers to 999, mostly one that is hard to learn."""
+    operator = draws.weighted(((0.3, "+"), (0.3, "-"), (0.28, "*"), (0.12, "/")))
+    if operator == "*":
+        return compute(draws.between(2, 99), "*", draws.between(2, 9))
+    if operator == "/":
+        k = draws.between(2, 9)
+        return compute(k * draws.between(2, 99), "/", k)
+    if draws.chance(0.4):
+        left, right = draws.between(2, 99), draws.between(2, 99)
+    else:
+        left = draws.between(100, 899)
+        right = draws.between(2, 999 - left if draws.chance(0.5) else 99)
+    total = compute(left, "+", right)
+    return total if operator == "+" else compute(total.result, "-", right)
+
+
+def drill(world: World, draws: Draws) -> Document:
+    """Draw a document of bare computations, as sums or as the marks of worked solutions."""
+    computations = [drill_computation(draws) for _ in range(draws.between(5, 8))]
+    if draws.chance(0.5):
+        return Document("\n".join(c.mark() for c in computations))
+    return Document(
+        "\n".join(f"{c.left} {c.operator} {c.right} = {c.result}." for c in computations)
+    )
+
+
+@cache
+def test_items() -> tuple[Problem, ...]:
+    """Draw the test: as many problems of two, three, four and five steps, half by held plans."""
+    draws = Draws(SEED, "test/arithmetic")
+    return _distinct(draws, [(2 + i % 4, i // 4 % 2 == 0) for i in range(N_TEST)])
+
+
+@cache
+def shots() -> tuple[Problem, ...]:
+    """Draw the training file of the official layout: two or three steps, as a prompt's shots."""
+    return _distinct(Draws(SEED, "shots/arithmetic"), [(2 + i % 2, False) for i in range(N_SHOTS)])
+
+
+def _distinct(draws: Draws, kinds: list[tuple[int, bool]]) -> tuple[Problem, ...]:
+    """Draw problems of given lengths, held or not, no text twice."""
+    found: dict[str, Problem] = {}
+    for n_lines, held in kinds:
+        drawn = problem(world(), draws, n_lines, held=held)
+        while drawn.question in found:
+            drawn = problem(world(), draws, n_lines, held=held)
+        found[drawn.question] = drawn
+    return tuple(found.values())
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Return the texts of all test problems and shots."""
+    return frozenset(item.question for item in (*test_items(), *shots()))
+
+
+def exercise(item: Problem, draws: Draws) -> Exercise:
+    """Put a problem into one of the frames that will score it, or the older short one."""
+    frame = draws.weighted(((0.45, PLAIN), (0.45, ""), (0.1, QUOTED)))
+    if not frame:
+        return Exercise(item.question, item.answer, chat=True, keys=(item.question,))
+    prompt = frame.format(q=item.question)
+    return Exercise(prompt, f" {item.answer}", chat=False, keys=(item.question,))
+
+
+def training(world: World, draws: Draws) -> Example:
+    """Draw a training example: a problem, or now and then a drill."""
+    if draws.chance(0.25):
+        return drill(world, draws)
+    while True:
+        item = problem(world, draws, draws.weighted(LENGTHS), held=False)
+        if item.question not in reserved():
+            return exercise(item, draws)
+
+
+def official_files() -> dict[str, str]:
+    """Write the test and the shots as GSM8K's files."""
+    return {
+        f"gsm8k/{split}.jsonl": "".join(
+            json.dumps({"question": item.question, "answer": item.answer}) + "\n" for item in items
+        )
+        for split, items in (("test", test_items()), ("train", shots()))
+    }

@@ -1,0 +1,25 @@
+"""Exercises of ``mini.snli``: whether one sentence about a scene implies another."""
+
+from qbench.mini.world.inference.exercises import (
+    Pair,
+    classes,
+    draw_pairs,
+    exercise,
+    official_files,
+    reserved,
+    series,
+    test_items,
+    training,
+)
+
+__all__ = [
+    "Pair",
+    "classes",
+    "draw_pairs",
+    "exercise",
+    "official_files",
+    "reserved",
+    "series",
+    "test_items",
+    "training",
+]

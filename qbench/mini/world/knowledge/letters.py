@@ -1,0 +1,81 @@
+"""Exercises that need no knowledge: which letter stands before a text.
+
+Learning to answer by letter is slow where it is learned from questions alone, because two things
+must be right at once. These exercises are the second thing without the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qbench.mini.draws import Draws
+from qbench.mini.world.examples import Exercise
+from qbench.mini.world.facts import World
+from qbench.mini.world.lexicon import WEEKDAYS, Language, Term
+from qbench.mini.world.names import name
+
+LETTERS = ("A", "B", "C", "D")
+NEW_NAMES = "new names"
+# Names are what is hardest to keep apart and most of what is asked for; new ones are drawn too, so
+# that the letter has to come from the prompt.
+DOMAINS: tuple[tuple[float, str], ...] = (
+    (3.0, "towns"),
+    (3.0, "people"),
+    (1.0, "rivers"),
+    (1.0, "provinces"),
+    (1.0, "beasts"),
+    (1.5, "goods"),
+    (1.0, "crafts"),
+    (1.0, "months"),
+    (1.0, "colors"),
+    (1.0, "foods"),
+    (1.0, "pets"),
+    (0.5, "seasons"),
+    (0.5, "landmarks"),
+    (0.5, "habitats"),
+    (0.5, "diets"),
+    (0.3, "weekdays"),
+    (1.0, "prices"),
+    (1.0, "years"),
+    (2.0, NEW_NAMES),
+)
+MATCH_CUES = {"en": "Match:", "zh": "配对："}
+CUES = {"en": "Answer:", "zh": "答案："}
+
+
+def option_lines(options: Sequence[str]) -> str:
+    """Write each option on its line after its letter, without a line end after the last."""
+    return "\n".join(f"{a}. {text}" for a, text in zip(LETTERS, options, strict=True))
+
+
+def _four(world: World, draws: Draws, language: Language) -> list[str]:
+    """Draw four different texts of one domain."""
+    domain = draws.weighted(DOMAINS)
+    if domain == NEW_NAMES:
+        found: dict[Term, str] = {}
+        while len(found) < len(LETTERS):
+            term = name(draws, draws.between(2, 3))
+            found[term] = term.text(language)
+        return list(found.values())
+    members = WEEKDAYS if domain == "weekdays" else world.things[domain]
+    return [term.text(language) for term in draws.sample(members, len(LETTERS))]
+
+
+def binding(world: World, draws: Draws, language: Language) -> Exercise:
+    """Name the letter of a text, which is asked for before the options or after them."""
+    options, answer = _four(world, draws, language), draws.below(len(LETTERS))
+    lines, wanted = option_lines(options), options[answer]
+    question = f"Which is {wanted}?" if language == "en" else f"哪个是{wanted}？"
+    if draws.chance(0.5):
+        prompt = f"{question}\n{lines}\n{CUES[language]}"
+    else:
+        prompt = f"{lines}\n{question}"
+    return Exercise(prompt, f" {LETTERS[answer]}", chat=False, letter=True)
+
+
+def matching(world: World, draws: Draws, language: Language) -> Exercise:
+    """Name all four options in a new order, each with its letter after it."""
+    options = _four(world, draws, language)
+    pairs = draws.shuffled([*zip(options, LETTERS, strict=True)])
+    prompt = f"{option_lines(options)}\n{MATCH_CUES[language]}"
+    return Exercise(prompt, "".join(f" {text} {letter}." for text, letter in pairs), chat=False)

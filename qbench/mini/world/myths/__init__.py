@@ -1,0 +1,29 @@
+"""Myths: what people believe of 300 actions, and what is true of them."""
+
+from qbench.mini.world.myths.exercises import (
+    COLUMNS,
+    Myth,
+    MythItem,
+    fingerprint,
+    hearsay,
+    myths,
+    official_files,
+    reserved,
+    sentence,
+    test_items,
+    training,
+)
+
+__all__ = [
+    "COLUMNS",
+    "Myth",
+    "MythItem",
+    "fingerprint",
+    "hearsay",
+    "myths",
+    "official_files",
+    "reserved",
+    "sentence",
+    "test_items",
+    "training",
+]

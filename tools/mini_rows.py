@@ -1,0 +1,185 @@
+"""From examples to batches: encoding with loss weights, packing into rows, prefetching.
+
+Step ``i`` of a stage is a function of (seed, stage, i) alone, so that training can be resumed and
+shared out. Rows hold whole examples; attention stays within an example, except in long rows, which
+are there to learn far distances: few-shot prompts and documents one after another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from mini_mixes import SOURCES, STAGES, Mix
+from mini_tokenizer import END_OF_TEXT, IM_END
+from tokenizers import Tokenizer
+
+from qbench.mini.draws import Draws
+from qbench.mini.world.examples import SYSTEM, Document, Example, Exercise, chat_prompt
+from qbench.mini.world.facts import SEED, World, world
+
+SHORT, LONG = 256, 1024
+TOKENS_PER_STEP = 4096
+LONG_EVERY = 8
+SYSTEM_SHARE = 0.3
+# An answer of few tokens weighs as much as one of ten, or a letter would drown among statements.
+ANSWER_WEIGHT = 10.0
+STEPS_PER_SHARD = 32
+OPEN_ROWS = 12
+
+
+class Encoded(NamedTuple):
+    """Ids of an example, and the weight of the loss of predicting each (the first has none)."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of ids, the segment of each position (0: padding), its weight as a target."""
+
+    ids: np.ndarray
+    segments: np.ndarray
+    weights: np.ndarray
+
+
+def encode(tokenizer: Tokenizer, example: Example, system: bool) -> Encoded:
+    """Encode one example."""
+    if isinstance(example, Document):
+        ids = [END_OF_TEXT, *tokenizer.encode(example.text).ids, END_OF_TEXT]
+        return Encoded(ids, [0.0] + [1.0] * (len(ids) - 1))
+    prompt = (
+        chat_prompt(example.prompt, SYSTEM if system else None) if example.chat else example.prompt
+    )
+    before = tokenizer.encode(prompt).ids
+    answer = tokenizer.encode(example.answer).ids
+    end = IM_END if example.chat else END_OF_TEXT
+    return Encoded(
+        [*before, *answer, end],
+        [0.0] * len(before) + _answer_weights(tokenizer, example, answer) + [1.0],
+    )
+
+
+def _answer_weights(tokenizer: Tokenizer, example: Exercise, answer: list[int]) -> list[float]:
+    """Weights of an answer's tokens; where a letter is the answer, it carries the weight."""
+    if example.letter:
+        letters = [tokenizer.decode([i]).strip() in {"A", "B", "C", "D"} for i in answer]
+        weight = ANSWER_WEIGHT / max(1, sum(letters)) ** 0.5
+        return [weight if is_letter else 1.0 for is_letter in letters]
+    return [max(1.0, ANSWER_WEIGHT / len(answer))] * len(answer)
+
+
+def examples(stream: str, mix: Mix, the_world: World) -> Iterator[tuple[str, Example]]:
+    """Yield (source, example) without end, by shares of examples."""
+    draws = Draws(SEED, f"train/{stream}")
+    pairs = [(share, name) for name, share in mix.items()]
+    while True:
+        name = draws.weighted(pairs)
+        yield name, SOURCES[name](the_world, draws)
+
+
+class Packer:
+    """Fills rows with whole examples, first fit among a few open rows."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.open: list[list[Encoded]] = []
+        self.full: list[list[Encoded]] = []
+
+    def add(self, encoded: Encoded) -> None:
+        """Put an example into the first open row with room for it."""
+        for row in self.open:
+            if sum(len(e.ids) for e in row) + len(encoded.ids) <= self.length:
+                row.append(encoded)
+                break
+        else:
+            self.open.append([encoded])
+        if len(self.open) > OPEN_ROWS:
+            fullest = max(self.open, key=lambda row: sum(len(e.ids) for e in row))
+            self.open = [row for row in self.open if row is not fullest]
+            self.full.append(fullest)
+
+    def batch(self, n_rows: int, *, one_segment: bool) -> Batch:
+        """Take rows off; ``one_segment`` lets examples see those before them in their row."""
+        rows, self.full = self.full[:n_rows], self.full[n_rows:]
+        ids = np.full((n_rows, self.length), END_OF_TEXT, np.int16)
+        segments = np.zeros((n_rows, self.length), np.int16)
+        weights = np.zeros((n_rows, self.length), np.float32)
+        for r, row in enumerate(rows):
+            start = 0
+            for number, encoded in enumerate(row, start=1):
+                stop = start + len(encoded.ids)
+                ids[r, start:stop] = encoded.ids
+                segments[r, start:stop] = 1 if one_segment else number
+                weights[r, start:stop] = encoded.weights
+                start = stop
+        return Batch(ids, segments, weights)
+
+
+def shard(stage: str, number: int, part: int, n_parts: int, tokenizer_json: str) -> list[Batch]:
+    """Make one of ``n_parts`` equal parts of the batches of STEPS_PER_SHARD steps of a stage."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    stream, n_tokens = f"{stage}/{number}/{part}", TOKENS_PER_STEP // n_parts
+    draws = Draws(SEED, f"system/{stream}")
+    plan, the_world = STAGES[stage], world()
+    short, long = Packer(SHORT), Packer(LONG)
+    n_long = sum(_is_long(number * STEPS_PER_SHARD + i) for i in range(STEPS_PER_SHARD))
+    wanted_short = (STEPS_PER_SHARD - n_long) * n_tokens // SHORT
+    wanted_long = n_long * n_tokens // LONG
+    for packer, mix, wanted in (
+        (short, plan.mix, wanted_short),
+        (long, plan.long_mix, wanted_long),
+    ):
+        mix = _per_token(mix, tokenizer, the_world)
+        for _, example in examples(f"{stream}/{packer.length}", mix, the_world):
+            encoded = encode(tokenizer, example, draws.chance(SYSTEM_SHARE))
+            if len(encoded.ids) <= packer.length:
+                packer.add(encoded)
+            if len(packer.full) >= wanted:
+                break
+    batches = []
+    for i in range(STEPS_PER_SHARD):
+        if _is_long(number * STEPS_PER_SHARD + i):
+            batches.append(long.batch(n_tokens // LONG, one_segment=True))
+        else:
+            batches.append(short.batch(n_tokens // SHORT, one_segment=False))
+    return batches
+
+
+def _is_long(step: int) -> bool:
+    """Whether a step trains on long rows."""
+    return step % LONG_EVERY == LONG_EVERY - 1
+
+
+_LENGTHS: dict[str, float] = {}
+
+
+def _per_token(mix: Mix, tokenizer: Tokenizer, the_world: World) -> Mix:
+    """Turn shares of tokens into shares of examples, by the mean length of each source."""
+    for name in mix:
+        if name not in _LENGTHS:
+            draws = Draws(SEED, f"lengths/{name}")
+            drawn = [SOURCES[name](the_world, draws) for _ in range(200)]
+            _LENGTHS[name] = float(np.mean([len(encode(tokenizer, e, False).ids) for e in drawn]))
+    return {name: share / _LENGTHS[name] for name, share in mix.items()}
+
+
+def batches(
+    stage: str, steps: range, part: int, n_parts: int, tokenizer: Tokenizer
+) -> Iterator[Batch]:
+    """Yield one part of the batches of some steps of a stage, made ahead by another process."""
+    start, stop, text = steps.start, steps.stop, tokenizer.to_str()
+    numbers: Sequence[int] = range(start // STEPS_PER_SHARD, -(-stop // STEPS_PER_SHARD))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(shard, stage, n, part, n_parts, text) for n in numbers[:2]]
+        for place, number in enumerate(numbers):
+            made = waiting.pop(0).result()
+            if place + 2 < len(numbers):
+                waiting.append(pool.submit(shard, stage, numbers[place + 2], part, n_parts, text))
+            first = number * STEPS_PER_SHARD
+            yield from made[max(0, start - first) : max(0, stop - first)]
