@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-VOCAB, CONTEXT, HEAD_DIM, EPS, THETA = 2048, 1024, 32, 1e-5, 10_000.0
+VOCAB, CONTEXT, EPS, THETA = 2048, 1024, 1e-5, 10_000.0
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,14 @@ class Size:
     layers: int
     heads: int
     kv_heads: int
+    head: int
     mlp: int
 
 
 SIZES = {
-    "mini-small": Size(64, 4, 2, 2, 192),
-    "mini-medium": Size(128, 4, 4, 2, 384),
-    "mini-large": Size(256, 4, 8, 4, 768),
+    "mini-small": Size(64, 4, 4, 4, 16, 192),
+    "mini-medium": Size(128, 4, 4, 4, 32, 384),
+    "mini-large": Size(256, 4, 8, 8, 32, 768),
 }
 
 
@@ -46,11 +47,11 @@ class Block(nn.Module):
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.size = size
-        n_qkv = (size.heads + 2 * size.kv_heads) * HEAD_DIM
+        n_qkv = (size.heads + 2 * size.kv_heads) * size.head
         self.input_gain = nn.Parameter(torch.ones(size.hidden))
         self.mlp_gain = nn.Parameter(torch.ones(size.hidden))
         self.qkv = nn.Linear(size.hidden, n_qkv, bias=False)
-        self.out = nn.Linear(size.heads * HEAD_DIM, size.hidden, bias=False)
+        self.out = nn.Linear(size.heads * size.head, size.hidden, bias=False)
         self.gate_up = nn.Linear(size.hidden, 2 * size.mlp, bias=False)
         self.down = nn.Linear(size.mlp, size.hidden, bias=False)
 
@@ -64,7 +65,7 @@ class Block(nn.Module):
         """Map (batch, positions, hidden) to the same shape; ``cache`` is [keys, values] or []."""
         n_batch, n, _ = x.shape
         heads, kv_heads = self.size.heads, self.size.kv_heads
-        mixed = self.qkv(rms_norm(x, self.input_gain)).view(n_batch, n, -1, HEAD_DIM)
+        mixed = self.qkv(rms_norm(x, self.input_gain)).view(n_batch, n, -1, self.size.head)
         qk, v = mixed.transpose(1, 2).split([heads + kv_heads, kv_heads], 1)
         (cos, sin), (low, high) = turns, qk.chunk(2, -1)
         qk = torch.cat([low * cos - high * sin, high * cos + low * sin], -1)
@@ -99,7 +100,7 @@ class MiniLlama(nn.Module):
                 )
                 nn.init.normal_(weight, std=0.6 * deep * weight.shape[1] ** -0.5)
         # As transformers computes them: float32 position times float32 inverse frequency.
-        rates = 1.0 / THETA ** (torch.arange(0, HEAD_DIM, 2).float() / HEAD_DIM)
+        rates = 1.0 / THETA ** (torch.arange(0, size.head, 2).float() / size.head)
         angles = torch.arange(CONTEXT).float()[:, None] * rates
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
@@ -143,7 +144,7 @@ def config(size: Size) -> dict[str, Any]:
         "num_hidden_layers": size.layers,
         "num_attention_heads": size.heads,
         "num_key_value_heads": size.kv_heads,
-        "head_dim": HEAD_DIM,
+        "head_dim": size.head,
         "vocab_size": VOCAB,
         "max_position_embeddings": CONTEXT,
         "hidden_act": "silu",
@@ -160,7 +161,7 @@ def config(size: Size) -> dict[str, Any]:
 
 def _parts(size: Size) -> list[tuple[str, list[tuple[str, int]]]]:
     """Names of ours with the names and heights of theirs, within a layer."""
-    q, kv = size.heads * HEAD_DIM, size.kv_heads * HEAD_DIM
+    q, kv = size.heads * size.head, size.kv_heads * size.head
     return [
         (
             "qkv.weight",

@@ -8,7 +8,7 @@ are there to learn far distances: few-shot prompts and documents one after anoth
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -121,34 +121,40 @@ class Packer:
         return Batch(ids, segments, weights)
 
 
-def shard(stage: str, number: int, part: int, n_parts: int, tokenizer_json: str) -> list[Batch]:
-    """Make one of ``n_parts`` equal parts of the batches of STEPS_PER_SHARD steps of a stage."""
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    stream, n_tokens = f"{stage}/{number}/{part}", TOKENS_PER_STEP // n_parts
+class Part(NamedTuple):
+    """One of ``count`` equal parts of every batch of a stage, made ``n_steps`` steps at a time."""
+
+    stage: str
+    place: int
+    count: int
+    n_steps: int = STEPS_PER_SHARD
+
+
+def shard(part: Part, number: int, tokenizer_json: str) -> list[Batch]:
+    """Make the batches of the steps of one shard."""
+    tokenizer, the_world, plan = Tokenizer.from_str(tokenizer_json), world(), STAGES[part.stage]
+    stream, n_tokens = f"{part.stage}/{number}/{part.place}", TOKENS_PER_STEP // part.count
     draws = Draws(SEED, f"system/{stream}")
-    plan, the_world = STAGES[stage], world()
+    steps = range(number * part.n_steps, (number + 1) * part.n_steps)
+    n_long = sum(map(_is_long, steps))
     short, long = Packer(SHORT), Packer(LONG)
-    n_long = sum(_is_long(number * STEPS_PER_SHARD + i) for i in range(STEPS_PER_SHARD))
-    wanted_short = (STEPS_PER_SHARD - n_long) * n_tokens // SHORT
-    wanted_long = n_long * n_tokens // LONG
-    for packer, mix, wanted in (
-        (short, plan.mix, wanted_short),
-        (long, plan.long_mix, wanted_long),
+    for packer, shares, n_steps in (
+        (short, plan.mix, part.n_steps - n_long),
+        (long, plan.long_mix, n_long),
     ):
-        mix = _per_token(mix, tokenizer, the_world)
+        mix, wanted = _per_token(shares, tokenizer, the_world), n_steps * n_tokens // packer.length
         for _, example in examples(f"{stream}/{packer.length}", mix, the_world):
+            if len(packer.full) >= wanted:
+                break
             encoded = encode(tokenizer, example, draws.chance(SYSTEM_SHARE))
             if len(encoded.ids) <= packer.length:
                 packer.add(encoded)
-            if len(packer.full) >= wanted:
-                break
-    batches = []
-    for i in range(STEPS_PER_SHARD):
-        if _is_long(number * STEPS_PER_SHARD + i):
-            batches.append(long.batch(n_tokens // LONG, one_segment=True))
-        else:
-            batches.append(short.batch(n_tokens // SHORT, one_segment=False))
-    return batches
+    return [
+        long.batch(n_tokens // LONG, one_segment=True)
+        if _is_long(step)
+        else short.batch(n_tokens // SHORT, one_segment=False)
+        for step in steps
+    ]
 
 
 def _is_long(step: int) -> bool:
@@ -169,17 +175,15 @@ def _per_token(mix: Mix, tokenizer: Tokenizer, the_world: World) -> Mix:
     return {name: share / _LENGTHS[name] for name, share in mix.items()}
 
 
-def batches(
-    stage: str, steps: range, part: int, n_parts: int, tokenizer: Tokenizer
-) -> Iterator[Batch]:
+def batches(part: Part, steps: range, tokenizer: Tokenizer) -> Iterator[Batch]:
     """Yield one part of the batches of some steps of a stage, made ahead by another process."""
-    start, stop, text = steps.start, steps.stop, tokenizer.to_str()
-    numbers: Sequence[int] = range(start // STEPS_PER_SHARD, -(-stop // STEPS_PER_SHARD))
+    text = tokenizer.to_str()
+    numbers = range(steps.start // part.n_steps, -(-steps.stop // part.n_steps))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(shard, stage, n, part, n_parts, text) for n in numbers[:2]]
+        waiting = [pool.submit(shard, part, n, text) for n in numbers[:2]]
         for place, number in enumerate(numbers):
             made = waiting.pop(0).result()
             if place + 2 < len(numbers):
-                waiting.append(pool.submit(shard, stage, numbers[place + 2], part, n_parts, text))
-            first = number * STEPS_PER_SHARD
-            yield from made[max(0, start - first) : max(0, stop - first)]
+                waiting.append(pool.submit(shard, part, numbers[place + 2], text))
+            first = number * part.n_steps
+            yield from made[max(0, steps.start - first) : max(0, steps.stop - first)]

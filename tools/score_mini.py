@@ -61,6 +61,7 @@ def load(folder: Path) -> tuple[str, MiniLlama, Any]:
         config["num_hidden_layers"],
         config["num_attention_heads"],
         config["num_key_value_heads"],
+        config["head_dim"],
         config["intermediate_size"],
     )
     name = next((name for name, known in SIZES.items() if known == size), folder.resolve().name)

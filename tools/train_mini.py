@@ -30,11 +30,12 @@ ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 SEED = 2402
-PEAK_RATES = {"mini-small": 4e-3, "mini-medium": 4e-3, "mini-large": 2.5e-3}
+PEAK_RATES = {"mini-small": 3e-3, "mini-medium": 2.5e-3, "mini-large": 2e-3}
 WARMUP, DECAY, LAST_RATE = 60, 0.45, 0.02
 STEPS = 6000
 SAVE_SECONDS, LOG_STEPS = 240, 50
 N_TOKENIZER_WORLDS, N_PER_WORLD = 40, 1500
+QUICK_STEPS, QUICK_WORLDS, QUICK_PER_WORLD, QUICK_ITEMS = 24, 2, 400, 2
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class Trainer:
             {"params": others, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
-        self.loss = torch.compile(self._loss) if plan.compile else self._loss
+        self.loss = torch.compile(self._loss, dynamic=False) if plan.compile else self._loss
+        self.n_places: dict[tuple[str, int], int] = {}
         self.step, self.seconds = 0, 0.0
         self.state_file = plan.folder / "state.pt"
         if self.state_file.exists():
@@ -131,8 +133,12 @@ class Trainer:
         losses = functional.cross_entropy(self.model.logits(states), targets, reduction="none")
         return (losses * weights).sum() / weights.sum()
 
-    def inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Turn a batch into tensors; the number of places is padded to few sizes, for compiling."""
+    def inputs(self, stage: str, batch: Any) -> tuple[Any, ...]:
+        """Turn a batch into tensors.
+
+        The places with a loss are brought to one number per stage and length of rows, because
+        compiled code wants fixed shapes: a fifth more than in the first batch, rarely exceeded.
+        """
         import torch
 
         device = self.plan.device
@@ -147,22 +153,23 @@ class Trainer:
         weights[:, -1] = 0
         weights, targets = weights.flatten(), ids.roll(-1, 1).flatten()
         places = weights.nonzero().flatten()
-        size = -(-len(places) // 512) * 512
+        size = self.n_places.setdefault((stage, n), min(len(places) * 6 // 5, len(weights)))
+        if len(places) > size:
+            places = places[torch.randperm(len(places), device=device)[:size]]
+        chosen = torch.zeros(size, device=device)
+        chosen[: len(places)] = weights[places]
         padding = torch.zeros(size - len(places), dtype=torch.long, device=device)
         places = torch.cat([places, padding])
-        chosen = weights[places]
-        if len(padding):
-            chosen[-len(padding) :] = 0
         return ids, mask, places, targets[places], chosen
 
-    def update(self, batch: Any) -> float:
+    def update(self, stage: str, batch: Any) -> float:
         """Take one step; returns this part's loss."""
         import torch
         from torch import distributed
 
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
-        loss = self.loss(*self.inputs(batch))
+        loss = self.loss(*self.inputs(stage, batch))
         loss.backward()
         if self.plan.workers > 1:
             flat = torch.cat([p.grad.flatten() for p in self.parameters]) / self.plan.workers
@@ -177,7 +184,7 @@ class Trainer:
 
     def run(self) -> None:
         """Go through the stages from where the run stands."""
-        from mini_rows import batches
+        from mini_rows import STEPS_PER_SHARD, Part, batches
 
         tokenizer = load_tokenizer(self.plan.folder)
         losses: list[float] = []
@@ -185,13 +192,14 @@ class Trainer:
         begin = 0
         for stage, end in self.plan.stages():
             first = max(self.step - begin, 0)
-            steps = range(first, end - begin)
+            steps, length = range(first, end - begin), min(STEPS_PER_SHARD, end - begin)
+            part = Part(stage, self.rank, self.plan.workers, length)
             begin = end
             if not len(steps):
                 continue
-            for batch in batches(stage, steps, self.rank, self.plan.workers, tokenizer):
+            for batch in batches(part, steps, tokenizer):
                 start = time.monotonic()
-                losses.append(self.update(batch))
+                losses.append(self.update(stage, batch))
                 self.step += 1
                 self.seconds += time.monotonic() - start
                 if self.step % LOG_STEPS == 0:
@@ -286,6 +294,15 @@ def export(plan: Plan, folder: Path) -> None:
     save_tokenizer(load_tokenizer(plan.folder), folder)
 
 
+def score(folder: Path, limit: int) -> None:
+    """Print the scores of a few items of each task, from the files of a checkpoint."""
+    from mini_scores import quick_scores
+    from score_mini import load
+
+    _, model, tokenizer = load(folder)
+    print(json.dumps(quick_scores(model, tokenizer, limit=limit)))
+
+
 def launch(plan: Plan) -> None:
     """Start the processes of a run and wait; if one fails, the others are stopped."""
     (plan.folder / "meeting").unlink(missing_ok=True)
@@ -321,6 +338,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="all stages in two minutes, for tests")
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.quick:
+        asked.size, asked.steps, asked.no_compile = "mini-small", QUICK_STEPS, True
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     plan = Plan(
         asked.size,
@@ -341,9 +360,13 @@ def main() -> None:
             plan.folder.mkdir(parents=True, exist_ok=True)
             save_tokenizer(load_tokenizer(asked.tokenizer), plan.folder)
         else:
-            make_tokenizer(plan.folder, N_TOKENIZER_WORLDS, N_PER_WORLD)
+            n_worlds = QUICK_WORLDS if asked.quick else N_TOKENIZER_WORLDS
+            make_tokenizer(plan.folder, n_worlds, QUICK_PER_WORLD if asked.quick else N_PER_WORLD)
     launch(plan)
-    export(plan, asked.out or plan.folder / "checkpoint")
+    checkpoint = asked.out or plan.folder / "checkpoint"
+    export(plan, checkpoint)
+    if asked.quick:
+        score(checkpoint, QUICK_ITEMS)
 
 
 if __name__ == "__main__":

@@ -39,13 +39,13 @@ def ls(
     failed: Annotated[bool, typer.Option("--failed", help="runs: what failed, and why.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List models below a folder or in a store, recipes, tasks, kernels, or the runs of a store."""
+    """List models (embedded, of a folder or store), recipes, tasks, kernels, runs of a store."""
     if place is not None and kind not in (Kind.MODELS, Kind.RUNS):
         raise RequestError(f"ls {kind.value} takes no folder or store, found {place}")
     if failed and kind is not Kind.RUNS:
         raise RequestError("--failed goes with ls runs STORE")
     if kind is Kind.MODELS:
-        rows = list_models(place or Path())
+        rows = list_models(place) if place else [*list_embedded(), *list_models(Path())]
     elif kind is Kind.RUNS:
         if place is None:
             raise RequestError("ls runs needs a store: qbench ls runs STORE")
@@ -58,6 +58,20 @@ def ls(
         print_json(rows)
     else:
         _print_rows(rows, kind)
+
+
+def list_embedded() -> list[Row]:
+    """List the models that come with the package, by the names that load them.
+
+    Returns
+    -------
+    list of dict
+        As ``list_models`` of a folder.
+    """
+    from qbench.mini.family import MODELS, model_folder
+
+    folders = {name: model_folder(name) for name in MODELS}
+    return [{**_model(f, f), "model": name} for name, f in folders.items() if f and f.is_dir()]
 
 
 def list_models(place: Path) -> list[Row]:
