@@ -60,3 +60,22 @@ def tiny_model() -> Path:
 def tiny_data() -> Path:
     """Return the data folder whose packs come from the test model's own world."""
     return ROOT / "tests" / "fixtures" / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_model: Path) -> dict[str, np.ndarray]:
+    """Return the test model's weights by name, in float32."""
+    from qbench.models import Checkpoint
+    from qbench.quant.floats import as_float32
+
+    with Checkpoint.open(tiny_model) as checkpoint:
+        stored = {name: checkpoint.read(name) for name in checkpoint.names}
+        return {name: np.array(as_float32(w.array, w.dtype)) for name, w in stored.items()}
+
+
+@pytest.fixture(scope="session")
+def outlier_weights(tiny_weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the same with outlier features in channels 5 and 40; it computes the same logits."""
+    from outliers import with_outliers
+
+    return with_outliers(tiny_weights, (5, 40))

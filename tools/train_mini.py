@@ -209,6 +209,8 @@ class Trainer:
                     saved = time.monotonic()
                 if self.plan.score_every and self.step % self.plan.score_every == 0:
                     self.score(tokenizer)
+            if self.step % LOG_STEPS:
+                self.log(stage, losses)
         self.save()
 
     def log(self, stage: str, losses: list[float]) -> None:
@@ -323,6 +325,12 @@ def launch(plan: Plan) -> None:
         raise SystemExit("a worker failed; its message stands above")
 
 
+def default_workers(device: str) -> int:
+    """One process per core up to four, a power of two that divides the batch; one on a GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 1 if device != "cpu" else 4 if (cores or 1) >= 4 else min(cores or 1, 2)
+
+
 def main() -> None:
     """Parse the command line and do it."""
     parser = argparse.ArgumentParser(description="Train one size of the embedded family.")
@@ -332,7 +340,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="take the tokenizer of this folder")
     parser.add_argument("--out", type=Path, help="folder of the finished checkpoint")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, help="processes (default: the cores of the CPU)")
+    parser.add_argument("--workers", type=int, choices=(1, 2, 4), help="processes (default: cores)")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--score-every", type=int, default=0, help="steps between quick scores")
     parser.add_argument("--quick", action="store_true", help="all stages in two minutes, for tests")
@@ -340,13 +348,12 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick:
         asked.size, asked.steps, asked.no_compile = "mini-small", QUICK_STEPS, True
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     plan = Plan(
         asked.size,
         asked.steps,
         asked.run or Path("runs") / asked.size,
         asked.device,
-        asked.workers or (min(cores or 1, 4) if asked.device == "cpu" else 1),
+        asked.workers or default_workers(asked.device),
         not asked.no_compile,
         asked.score_every,
     )
