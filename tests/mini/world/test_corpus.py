@@ -14,7 +14,7 @@ import pytest
 from qbench.mini.draws import Draws
 from qbench.mini.world import corpus
 from qbench.mini.world.attributes import ATTRIBUTES, Attribute
-from qbench.mini.world.corpus import records
+from qbench.mini.world.corpus import documents, records
 from qbench.mini.world.corpus.statements import INVENTED, Page
 from qbench.mini.world.facts import World, world
 from qbench.mini.world.lexicon import LANGUAGES, MONTHS, WEEKDAYS, Language
@@ -249,7 +249,7 @@ def test_documents_of_training_are_not_those_of_perplexity() -> None:
 def test_a_document_of_perplexity_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     unseen = Page(corpus.perplexity_documents("letters")[0], ())
     drawn = iter([unseen, unseen, Page("About nothing.", ())])
-    monkeypatch.setattr(corpus, "page", lambda _world, _draws: next(drawn))
+    monkeypatch.setattr(documents, "page", lambda _world, _draws: next(drawn))
     document = corpus.document(world(), Draws(1, "x"))
     assert document.text == "About nothing."
     assert document.keys == (corpus.fingerprint("About nothing."),)
