@@ -87,9 +87,8 @@ class World:
                 if attribute.name == "mother":
                     if place < N_ROOTS:
                         continue
-                    options = domain[
-                        :place
-                    ]  # Mothers come earlier, so that nobody descends of itself.
+                    # Mothers come earlier, so that nobody descends of himself.
+                    options = domain[:place]
                 value = draws.pick(options)
                 while value == thing:
                     value = draws.pick(options)
