@@ -129,15 +129,17 @@ class Part(NamedTuple):
     count: int
     n_steps: int = STEPS_PER_SHARD
 
+    def steps(self, number: int) -> range:
+        """Return the steps of one shard."""
+        return range(number * self.n_steps, (number + 1) * self.n_steps)
 
-def shard(part: Part, number: int, tokenizer_json: str) -> list[Batch]:
-    """Make the batches of the steps of one shard."""
-    tokenizer, the_world, plan = Tokenizer.from_str(tokenizer_json), world(), STAGES[part.stage]
+
+def packed(part: Part, number: int, tokenizer: Tokenizer) -> tuple[Packer, Packer, list[Example]]:
+    """Draw the examples of one shard and pack them; returns short rows, long rows, and examples."""
     stream, n_tokens = f"{part.stage}/{number}/{part.place}", TOKENS_PER_STEP // part.count
-    draws = Draws(SEED, f"system/{stream}")
-    steps = range(number * part.n_steps, (number + 1) * part.n_steps)
-    n_long = sum(map(_is_long, steps))
-    short, long = Packer(SHORT), Packer(LONG)
+    draws, plan, the_world = Draws(SEED, f"system/{stream}"), STAGES[part.stage], world()
+    n_long = sum(map(_is_long, part.steps(number)))
+    short, long, drawn = Packer(SHORT), Packer(LONG), []
     for packer, shares, n_steps in (
         (short, plan.mix, part.n_steps - n_long),
         (long, plan.long_mix, n_long),
@@ -149,11 +151,19 @@ def shard(part: Part, number: int, tokenizer_json: str) -> list[Batch]:
             encoded = encode(tokenizer, example, draws.chance(SYSTEM_SHARE))
             if len(encoded.ids) <= packer.length:
                 packer.add(encoded)
+                drawn.append(example)
+    return short, long, drawn
+
+
+def shard(part: Part, number: int, tokenizer_json: str) -> list[Batch]:
+    """Make the batches of the steps of one shard."""
+    short, long, _ = packed(part, number, Tokenizer.from_str(tokenizer_json))
+    n_tokens = TOKENS_PER_STEP // part.count
     return [
         long.batch(n_tokens // LONG, one_segment=True)
         if _is_long(step)
         else short.batch(n_tokens // SHORT, one_segment=False)
-        for step in steps
+        for step in part.steps(number)
     ]
 
 

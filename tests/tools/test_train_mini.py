@@ -91,10 +91,10 @@ def test_qbench_computes_what_torch_computes(name: str, tokenizer, tmp_path: Pat
     assert np.abs(logits - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.slow
-def test_quick_goes_through_every_stage(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "tools/train_mini.py", "--quick", "--run", tmp_path / "run"],
+def tool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool in the root of the project."""
+    return subprocess.run(
+        [sys.executable, *arguments],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -102,6 +102,11 @@ def test_quick_goes_through_every_stage(tmp_path: Path) -> None:
         timeout=280,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_quick_goes_through_every_stage(tmp_path: Path) -> None:
+    run = tool("tools/train_mini.py", "--quick", "--run", tmp_path / "run")
     assert run.returncode == 0, run.stderr[-2000:]
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["stage"] for line in log] == list(STAGES)
@@ -110,3 +115,6 @@ def test_quick_goes_through_every_stage(tmp_path: Path) -> None:
     assert {"mmlu_letter", "gsm8k", "snli", "bbq/acc_ambig", "followbench/hsr_1"} <= set(scores)
     model = qb.load(tmp_path / "run" / "checkpoint", threads=1)
     assert len(model.chat([{"role": "user", "content": "Where?"}], max_new_tokens=3)) > 0
+    search = tool("tools/check_overlap.py", "--run", tmp_path / "run", "--steps", "24")
+    assert search.returncode == 0, search.stdout + search.stderr[-2000:]
+    assert "0 with a test item" in search.stdout
