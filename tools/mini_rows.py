@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 from qbench.mini.draws import Draws
 from qbench.mini.world.examples import SYSTEM, Document, Example, Exercise, chat_prompt
 from qbench.mini.world.facts import SEED, World, world
+from qbench.mini.world.knowledge.letters import LETTERS
 
 SHORT, LONG = 256, 1024
 TOKENS_PER_STEP = 4096
@@ -68,7 +69,7 @@ def encode(tokenizer: Tokenizer, example: Example, system: bool) -> Encoded:
 def _answer_weights(tokenizer: Tokenizer, example: Exercise, answer: list[int]) -> list[float]:
     """Weights of an answer's tokens; where a letter is the answer, it carries the weight."""
     if example.letter:
-        letters = [tokenizer.decode([i]).strip() in {"A", "B", "C", "D"} for i in answer]
+        letters = [tokenizer.decode([i]).strip() in LETTERS for i in answer]
         weight = ANSWER_WEIGHT / max(1, sum(letters)) ** 0.5
         return [weight if is_letter else 1.0 for is_letter in letters]
     return [max(1.0, ANSWER_WEIGHT / len(answer))] * len(answer)

@@ -17,6 +17,7 @@ from mini_bpe import learn
 from mini_model import CONTEXT, VOCAB
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from qbench.mini.world.examples import SYSTEM
 from qbench.mini.world.names import SYLLABLES
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -29,7 +30,7 @@ ALONE = r"[\p{Han}，。？！：；、“”（）]"
 TEMPLATE = (
     "{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}"
+    f"{{{{ '<|im_start|>system\n{SYSTEM}<|im_end|>\n' }}}}"
     "{% endif %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}"

@@ -72,7 +72,7 @@ def make_tokenizer(folder: Path, n_worlds: int, n_per_world: int) -> None:
     from mini_tokenizer import save_tokenizer, train_tokenizer
 
     from qbench.mini.draws import Draws
-    from qbench.mini.world.examples import Document
+    from qbench.mini.world.examples import SYSTEM, Document
     from qbench.mini.world.facts import World
 
     pairs = [(share, name) for name, share in TEXT.items()]
@@ -85,7 +85,7 @@ def make_tokenizer(folder: Path, n_worlds: int, n_per_world: int) -> None:
                 texts.append(example.text)
             else:
                 texts += [example.prompt, example.answer]
-    texts += ["system\nYou are a helpful assistant.", "user\n", "assistant\n"] * (n_worlds * 20)
+    texts += [f"system\n{SYSTEM}", "user\n", "assistant\n"] * (n_worlds * 20)
     folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(train_tokenizer(texts), folder)
 

@@ -68,10 +68,9 @@ def list_embedded() -> list[Row]:
     list of dict
         As ``list_models`` of a folder.
     """
-    from qbench.mini.family import MODELS, model_folder
+    from qbench.mini.family import embedded_models
 
-    folders = {name: model_folder(name) for name in MODELS}
-    return [{**_model(f, f), "model": name} for name, f in folders.items() if f and f.is_dir()]
+    return [{**_model(f, f), "model": name} for name, f in embedded_models().items()]
 
 
 def list_models(place: Path) -> list[Row]:

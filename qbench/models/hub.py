@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from qbench.errors import CheckpointError, RequestError
-from qbench.mini.family import MODELS, model_folder
+from qbench.mini.family import embedded_models
 from qbench.models.files import existing_path
 
 PATTERNS = ("*.json", "*.safetensors", "tokenizer*", "*.jinja")
@@ -51,14 +51,15 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     path = existing_path(text, RequestError)
     if path is not None:
         return path
-    embedded = model_folder(text)
-    if embedded is not None:
-        return embedded
+    embedded = embedded_models()
+    if text in embedded:
+        return embedded[text]
     looked = f"looked for {Path(text).absolute()}"
     if not _HUB_ID.fullmatch(text) or ".." in text:
         raise RequestError(
-            f"no model at {text[:200]!r}: {looked}; it is no embedded model "
-            f"({', '.join(MODELS)}) and has not the form of a hub id (organisation/name)"
+            f"no model at {text[:200]!r}: {looked}, it is no embedded model "
+            f"({', '.join(embedded) or 'none'}), and it has not the form of a hub id "
+            "(organisation/name)"
         )
     return _snapshot(text, looked)
 

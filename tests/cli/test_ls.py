@@ -9,6 +9,7 @@ import pytest
 from cli.conftest import Qbench
 
 from qbench.cli import ls as module
+from qbench.mini import family
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8,
@@ -40,6 +41,17 @@ def test_models_are_found_below_a_folder(qbench: Qbench, tmp_path: Path) -> None
     assert rows[0]["parameters"] == 16 * 8 + 2 * 64 + 2 * 32 + 3 * 96 + 3 * 8
     assert (rows[0]["stored"], rows[0]["bytes"], rows[0]["problem"]) == ("float16", 100, "")
     assert "BertModel" in rows[1]["problem"] and "no *.safetensors" in rows[2]["problem"]
+
+
+def test_embedded_models_stand_first_under_the_names_that_load_them(
+    qbench: Qbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(tmp_path / "package" / "mini-medium")
+    make_model(tmp_path / "here" / "own")
+    monkeypatch.setattr(family, "FOLDER", tmp_path / "package")
+    monkeypatch.chdir(tmp_path / "here")
+    assert [row["model"] for row in qbench("ls", "models", "--json").json] == ["mini-medium", "own"]
+    assert len(qbench("ls", "models", tmp_path / "here", "--json").json) == 1
 
 
 def test_too_many_folders_end_the_search(

@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from qbench.errors import CheckpointError, RequestError
+from qbench.mini import family
 from qbench.models import hub
 from qbench.models.hub import resolve
 
@@ -36,6 +37,21 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
 def test_a_local_path_wins_over_a_hub_id(fake: Hub, tmp_path: Path) -> None:
     (tmp_path / "org" / "name").mkdir(parents=True)
     assert resolve("org/name") == Path("org/name") and resolve(tmp_path) == tmp_path
+    assert fake.calls == []
+
+
+def test_an_embedded_model_is_found_by_its_name_unless_a_path_has_it(
+    fake: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family, "FOLDER", tmp_path / "models")
+    with pytest.raises(RequestError, match=r"no embedded model \(none\)"):
+        resolve("mini-small")
+    (tmp_path / "models" / "mini-small").mkdir(parents=True)
+    assert resolve("mini-small") == tmp_path / "models" / "mini-small"
+    with pytest.raises(RequestError, match=r"no embedded model \(mini-small\)"):
+        resolve("mini-large")
+    (tmp_path / "mini-small").mkdir()
+    assert resolve("mini-small") == Path("mini-small")
     assert fake.calls == []
 
 

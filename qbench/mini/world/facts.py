@@ -100,7 +100,7 @@ class World:
         return self._by_thing.get((thing, attribute))
 
     def value(self, thing: Term, attribute: str) -> Term:
-        """Return the value of an attribute that the thing has."""
+        """Return the value of an attribute; a KeyError if the thing has none of it."""
         return self._by_thing[thing, attribute].value
 
     def facts_of(self, kind: str) -> tuple[Fact, ...]:

@@ -16,13 +16,26 @@ SYLLABLES = dict(
         "fa=法 ge=格 po=波 mu=穆 si=丝 ve=韦 lu=卢 na=娜 te=特 ro=罗"
     ).split()
 )
+_SPELLED = tuple(SYLLABLES)
 NO_ENDING = Term("", "")
 TOWN_ENDINGS = (Term("ford", "津"), Term("burg", "堡"), Term("ton", "镇"), Term("haven", "港"))
 
 
 def name(draws: Draws, n_syllables: int, ending: Term = NO_ENDING, *, proper: bool = True) -> Term:
-    """Draw a name of so many syllables."""
-    drawn = [draws.pick(list(SYLLABLES)) for _ in range(n_syllables)]
+    """Draw a name of so many syllables.
+
+    Parameters
+    ----------
+    draws
+        Where to draw from.
+    n_syllables
+        How many, before the ending.
+    ending
+        What a name of its kind ends in, such as "ford".
+    proper
+        Whether the English name begins with a capital.
+    """
+    drawn = [draws.pick(_SPELLED) for _ in range(n_syllables)]
     english = "".join(drawn)
     return Term(
         (english.capitalize() if proper else english) + ending.en,
@@ -31,7 +44,7 @@ def name(draws: Draws, n_syllables: int, ending: Term = NO_ENDING, *, proper: bo
 
 
 def names(draws: Draws, n: int, n_syllables: int, endings: tuple[Term, ...] = ()) -> list[Term]:
-    """Draw ``n`` different names, the endings in turn."""
+    """Draw ``n`` names that differ in both languages, the endings in turn."""
     found: dict[str, Term] = {}
     while len(found) < n:
         ending = endings[len(found) % len(endings)] if endings else NO_ENDING

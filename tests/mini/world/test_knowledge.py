@@ -9,15 +9,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from knowledge_oracle import OPTIONS, Found, blocks, oracle
+from mini.world.knowledge_oracle import OPTIONS, Found, blocks, oracle
 
 from qbench.data import DataFolder, read_mmlu
 from qbench.metrics.extraction import mmlu_choice
 from qbench.mini.draws import Draws
 from qbench.mini.world import knowledge, overlap
-from qbench.mini.world.examples import Exercise
+from qbench.mini.world.examples import SYSTEM, Exercise
 from qbench.mini.world.facts import World, world
 from qbench.mini.world.lexicon import LANGUAGES, Language
+from qbench.tasks.chat import SYSTEM as PAPER_SYSTEM
 from qbench.tasks.mmlu import PAPER_PROMPT
 
 FILES_SHA256 = "272d13e2e1c6744edf368aa24765a49cc262841d8d8284e3ff9afd27a29f45f4"
@@ -292,3 +293,7 @@ def test_the_files_are_always_the_same() -> None:
     assert [knowledge.training(of, first) for _ in range(300)] == [
         knowledge.training(of, second) for _ in range(300)
     ]
+
+
+def test_conversations_begin_with_the_system_prompt_of_the_paper() -> None:
+    assert SYSTEM == PAPER_SYSTEM

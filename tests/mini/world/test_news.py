@@ -10,7 +10,7 @@ from functools import cache
 from statistics import mean
 
 import pytest
-from news_reader import NAME, TOWN, Reading, facts_told, read
+from mini.world.news_reader import NAME, TOWN, Reading, facts_told, read
 
 from qbench.errors import RequestError
 from qbench.mini.draws import Draws

@@ -9,9 +9,9 @@ from collections import Counter
 from statistics import mean
 
 import pytest
-from translation_chinese import read_chinese
-from translation_english import IRREGULAR, past, read_english, third
-from translation_parsers import MEASURE, MEASURES
+from mini.world.translation_chinese import read_chinese
+from mini.world.translation_english import IRREGULAR, past, read_english, third
+from mini.world.translation_parsers import MEASURE, MEASURES
 
 from qbench.mini.draws import Draws
 from qbench.mini.world import lexicon, translation

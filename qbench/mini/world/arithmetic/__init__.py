@@ -2,7 +2,6 @@
 
 from qbench.mini.world.arithmetic.exercises import (
     drill,
-    drill_computation,
     exercise,
     official_files,
     reserved,
@@ -13,7 +12,6 @@ from qbench.mini.world.arithmetic.exercises import (
 
 __all__ = [
     "drill",
-    "drill_computation",
     "exercise",
     "official_files",
     "reserved",

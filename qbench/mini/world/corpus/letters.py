@@ -6,15 +6,15 @@ from qbench.mini.draws import Draws
 from qbench.mini.world.corpus import statements as say
 from qbench.mini.world.corpus.statements import Page, article
 from qbench.mini.world.facts import Fact, World
-from qbench.mini.world.lexicon import WEEKDAYS, Language, Term, _terms
+from qbench.mini.world.lexicon import WEEKDAYS, Language, Term, terms
 
-WEATHER = _terms(
+WEATHER = terms(
     "It rained all day.=下了一整天雨。, The wind was cold.=风很冷。, The sun was warm.=太阳很暖。, "
     "Snow lay on the roofs.=屋顶上有雪。, The sky was gray.=天空是灰色的。, "
     "The night was quiet.=夜里很安静。, There was fog in the morning.=早上有雾。, "
     "It was hot at noon.=中午很热。"
 )
-REMARKS = _terms(
+REMARKS = terms(
     "I am well.=我很好。, I am tired.=我累了。, I sleep little.=我睡得很少。, "
     "The house is quiet.=家里很安静。, I miss you.=我想你。, Please write soon.=请快点写信。, "
     "We ate late.=我们吃得很晚。, The trip was long.=路很远。"

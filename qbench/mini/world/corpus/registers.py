@@ -12,7 +12,7 @@ from qbench.mini.draws import Draws
 from qbench.mini.world.corpus import statements as say
 from qbench.mini.world.corpus.statements import Page
 from qbench.mini.world.facts import Fact, World
-from qbench.mini.world.lexicon import MONTHS, Language, Term, _terms
+from qbench.mini.world.lexicon import MONTHS, Language, Term, terms
 
 # Weights of the kinds in articles, and how often a fact that other registers state often is left
 # out of one: set so that all facts come equally often over the whole corpus (a test measures it).
@@ -34,7 +34,7 @@ _TOPICS = {
     "events": ("About the {e}: ", "A note on the {e}: "),
 }
 # What a chronicle says between its events, without a fact.
-FILLERS = _terms(
+FILLERS = terms(
     "The winter was long.=冬天很长。, The summer was dry.=夏天很干。, "
     "The harvest was good.=收成很好。, The harvest was poor.=收成不好。, "
     "The roads were safe.=路上很安全。, The rivers were high.=河水很高。, "

@@ -15,7 +15,7 @@ from qbench.mini.world import lexicon
 from qbench.mini.world.lexicon import LANGUAGES, Language, Term
 from qbench.mini.world.translation.lexicon import NUMBERS, plural
 
-WEATHER = lexicon._terms("rain=雨, snow=雪, fog=雾, wind=风, sun=阳光")
+WEATHER = lexicon.terms("rain=雨, snow=雪, fog=雾, wind=风, sun=阳光")
 NUMBER_WORDS = tuple(NUMBERS[n] for n in range(2, 13))
 _WRAPPERS = ('""', "()", "[]", "“”", "（）", "【】")
 _MARKER = re.compile(r"^(?:\d+[.．] ?|- )", re.MULTILINE)

@@ -34,11 +34,11 @@ BY_WORD = {"en": {n.en: n for n in _ALL}, "zh": {n.zh: n for n in _ALL}}
 # Of buildings and people: what may stand in phrases without sounding odd.
 QUALITIES = tuple(
     Term(a.en, a.zh) for a in ADJECTIVES if a.en in {"beautiful", "famous", "quiet", "clean"}
-) + lexicon._terms("old=古老的, new=崭新的, small=小小的, cold=寒冷的, dark=黑暗的, warm=温暖的")
+) + lexicon.terms("old=古老的, new=崭新的, small=小小的, cold=寒冷的, dark=黑暗的, warm=温暖的")
 DESCRIBING = tuple(a for a in ADJECTIVES if a.rank == 0 and len(a.zh) > 2)
-FEELINGS = lexicon._terms("happy=高兴, sad=难过, tired=疲倦, proud=骄傲, glad=开心, calm=平静")
-LINKS = lexicon._terms("because=因为, but=但是, while=同时, so=所以")
-DAYTIMES = lexicon._terms("morning=早上, afternoon=下午, evening=晚上, night=夜里")
+FEELINGS = lexicon.terms("happy=高兴, sad=难过, tired=疲倦, proud=骄傲, glad=开心, calm=平静")
+LINKS = lexicon.terms("because=因为, but=但是, while=同时, so=所以")
+DAYTIMES = lexicon.terms("morning=早上, afternoon=下午, evening=晚上, night=夜里")
 # What something can be in.
 PLACES = tuple(n for n in BUILDINGS if n.en not in {"statue", "fountain", "bridge"}) + tuple(
     Noun(h.en, h.en, h.zh, "", "b")
@@ -52,12 +52,6 @@ class Topic(NamedTuple):
 
     noun: Noun
     text: str
-
-
-def qualified(draws: Draws, noun: str) -> str:
-    """Put an article and an adjective before an English noun."""
-    words = f"{draws.pick(QUALITIES).en} {noun}"
-    return f"the {words}" if draws.chance(0.6) else with_article(words)
 
 
 def topic(draws: Draws, language: Language) -> Topic:

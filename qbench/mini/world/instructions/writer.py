@@ -35,7 +35,7 @@ from qbench.mini.world.translation.lexicon import (
 
 _BY_KIND = {k: tuple(v for v in (*VERBS, *STATES) if k in v.kinds) for k in "paftxchurb"}
 _BY_ANIMALS = {k: tuple(v for v in verbs if v.en in ANIMAL_VERBS) for k, verbs in _BY_KIND.items()}
-_SHORT = lexicon._terms("old=旧, new=新, small=小, quiet=安静, famous=有名, beautiful=美丽")
+_SHORT = lexicon.terms("old=旧, new=新, small=小, quiet=安静, famous=有名, beautiful=美丽")
 _ADJECTIVES = {a.en: a for a in ADJECTIVES if a.rank == 0}
 _MANNERS = frozenset(manner.en for manner in MANNERS)
 _FOODS = frozenset(food.en for food in lexicon.FOODS)

@@ -28,7 +28,6 @@ from qbench.mini.world.knowledge.frames import (
     words_exercise,
 )
 from qbench.mini.world.knowledge.items import (
-    AREAS,
     SUBJECTS,
     Item,
     dev_items,
@@ -41,25 +40,6 @@ from qbench.mini.world.knowledge.items import (
 )
 from qbench.mini.world.knowledge.letters import binding, matching
 from qbench.mini.world.lexicon import LANGUAGES, Language
-
-__all__ = [
-    "AREAS",
-    "SUBJECTS",
-    "ContentItem",
-    "Item",
-    "binding",
-    "content_items",
-    "dev_items",
-    "few_shot",
-    "matching",
-    "mcq",
-    "official_files",
-    "open_question",
-    "reserved",
-    "test_items",
-    "training",
-    "words_then_letter",
-]
 
 MIXTURE = (
     (0.40, "mcq"),

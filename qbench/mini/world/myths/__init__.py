@@ -2,8 +2,6 @@
 
 from qbench.mini.world.myths.exercises import (
     COLUMNS,
-    Myth,
-    MythItem,
     fingerprint,
     hearsay,
     myths,
@@ -16,8 +14,6 @@ from qbench.mini.world.myths.exercises import (
 
 __all__ = [
     "COLUMNS",
-    "Myth",
-    "MythItem",
     "fingerprint",
     "hearsay",
     "myths",

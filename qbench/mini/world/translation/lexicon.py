@@ -126,7 +126,7 @@ NOUNS = (
     *_nouns("u", "flute=笛子/支"),
     *_nouns("r", "drum=鼓/面, bell=铃铛/个"),
 )
-RELATIVES = lexicon._terms(
+RELATIVES = lexicon.terms(
     "brother=哥哥, sister=姐姐, mother=母亲, father=父亲, son=儿子, daughter=女儿, friend=朋友, "
     "neighbor=邻居"
 )
@@ -261,12 +261,12 @@ ADJECTIVES = (
 )
 
 # Adverbs of what is done again and again, and of how something is done
-FREQUENCIES = lexicon._terms("often=经常, always=总是, sometimes=有时")
-MANNERS = lexicon._terms(
+FREQUENCIES = lexicon.terms("often=经常, always=总是, sometimes=有时")
+MANNERS = lexicon.terms(
     "quickly=很快地, slowly=慢慢地, secretly=偷偷地, happily=开心地, carefully=小心地, "
     "quietly=安静地"
 )
-UNITS = lexicon._terms("hour=个小时, day=天, week=周, month=个月, year=年")
+UNITS = lexicon.terms("hour=个小时, day=天, week=周, month=个月, year=年")
 
 _ZH_DIGITS = " 一二三四五六七八九"
 _NUMBER_WORDS = (
@@ -285,12 +285,12 @@ def _zh_number(n: int) -> str:
 
 
 NUMBERS = {n: Term(_EN_NUMBERS[n], _zh_number(n)) for n in range(1, 21)}
-_DAYTIMES = lexicon._terms("morning=早上, afternoon=下午, evening=晚上")
+_DAYTIMES = lexicon.terms("morning=早上, afternoon=下午, evening=晚上")
 _POINTS = (
     *(Term(f"on {d.en}", d.zh) for d in lexicon.WEEKDAYS),
     *(Term(f"in {m.en}", m.zh) for m in lexicon.MONTHS),
 )
-_SPANS = lexicon._terms("week=周, month=个月")
+_SPANS = lexicon.terms("week=周, month=个月")
 PAST_TIMES = (
     *_POINTS,
     *(Term(f"last {d.en}", f"上{d.zh}") for d in lexicon.WEEKDAYS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translation_parsers import (
+from mini.world.translation_parsers import (
     ADVERBS,
     CONTAINERS,
     COUNTED,

@@ -1,0 +1,58 @@
+"""Exercises that need nothing but their prompt: copying, and short options with their letters.
+
+Little is learned before a model can copy from its context and bind an option to its letter; both
+are found soonest where the text is short and everything else is easy.
+"""
+
+from __future__ import annotations
+
+from qbench.mini.draws import Draws
+from qbench.mini.world.examples import Document, Exercise
+from qbench.mini.world.facts import World
+from qbench.mini.world.knowledge.letters import CUES, LETTERS, MATCH_CUES, option_lines
+from qbench.mini.world.lexicon import Language
+from qbench.mini.world.names import SYLLABLES, name
+
+NEW_NAME = "new name"
+COPIED = (NEW_NAME, NEW_NAME, "people", "towns", "goods", "crafts", "colors", "foods", "months")
+_SPELLED = tuple(SYLLABLES)
+
+
+def copying(world: World, draws: Draws) -> Document:
+    """Draw a few names and words, then the same again and again, in that order or another."""
+    language: Language = "en" if draws.chance(0.5) else "zh"
+    separator = draws.pick([" ", ", ", "; "]) if language == "en" else draws.pick(["，", "、"])
+    kinds = [draws.pick(COPIED) for _ in range(draws.between(1, 3))]
+    words = [
+        name(draws, draws.between(2, 4)) if kind == NEW_NAME else draws.pick(world.things[kind])
+        for kind in (draws.pick(kinds) for _ in range(draws.between(2, 6)))
+    ]
+    keep_order, lines = draws.chance(0.7), []
+    for _ in range(draws.between(2, 6)):
+        shown = words if keep_order else draws.shuffled(words)
+        lines.append(separator.join(word.text(language) for word in shown))
+    return Document("\n".join(lines))
+
+
+def _short_options(draws: Draws) -> list[str]:
+    """Draw four options of one syllable or one character each."""
+    english, drawn = draws.chance(0.6), draws.sample(_SPELLED, len(LETTERS))
+    return [s.capitalize() if english else SYLLABLES[s] for s in drawn]
+
+
+def pairing(world: World, draws: Draws) -> Exercise:
+    """Draw short options, then each of them again with its letter, in another order."""
+    options = _short_options(draws)
+    pairs = draws.shuffled(list(zip(LETTERS, options, strict=True)))
+    answer = "".join(f" {option} {letter}." for letter, option in pairs)
+    prompt = f"{option_lines(options)}\n{MATCH_CUES['en']}"
+    return Exercise(prompt, answer, chat=False, letter=True)
+
+
+def short_binding(world: World, draws: Draws) -> Exercise:
+    """Draw short options, and ask before or after them which letter one of them has."""
+    options = _short_options(draws)
+    place = draws.below(len(LETTERS))
+    question, lines = f"Which is {options[place]}?\n", f"{option_lines(options)}\n"
+    text = question + lines if draws.chance(0.5) else lines + question
+    return Exercise(f"{text}{CUES['en']}", f" {LETTERS[place]}", chat=False, letter=True)
