@@ -42,6 +42,8 @@ def work(built: Built, cache: core.Cache, sequence: int, kind: str, threads: int
 
 def main() -> None:
     kind, threads = sys.argv[1], int(sys.argv[2])
+    # A job that a shell starts in the background ignores the signal, and so do its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # One step of generation is far below the interval at which signals are looked for.
     built = big(256, context=4096) if kind == "forward" else big(24, context=4096)
     cache = built.cache(pages=200)
