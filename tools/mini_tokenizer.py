@@ -18,7 +18,7 @@ from mini_model import CONTEXT, VOCAB
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from qbench.mini.world.examples import SYSTEM
-from qbench.mini.world.names import SYLLABLES
+from qbench.mini.world.names import ONSETS, SYLLABLES
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 END_OF_TEXT, IM_START, IM_END = range(3)
@@ -50,12 +50,15 @@ def _cutting(*, learning: bool) -> pre_tokenizers.PreTokenizer:
 
 
 def _syllable_merges() -> list[tuple[str, str]]:
-    """Merges for syllables within a word, at its start, and after a space (U+0120 there)."""
-    merges = []
-    for syllable in SYLLABLES:
-        capital = syllable.capitalize()
-        merges += [(syllable[0], syllable[1:]), (capital[0], capital[1:]), ("\u0120", capital)]
-    return merges
+    """Merges for syllables within a word, and for first ones at a start and after a space.
+
+    A space is U+0120 here. Merges of two letters come before those that add a third.
+    """
+    starts = [syllable.capitalize() for syllable in ONSETS]
+    merges = [(syllable[0], syllable[1]) for syllable in (*SYLLABLES, *starts)]
+    merges += [(syllable[:2], syllable[2]) for syllable in SYLLABLES if len(syllable) > 2]
+    merges += [("\u0120", start) for start in starts]
+    return list(dict.fromkeys(merges))
 
 
 def train_tokenizer(texts: Iterable[str]) -> Tokenizer:

@@ -11,11 +11,11 @@ from qbench.mini.world.examples import Document, Exercise
 from qbench.mini.world.facts import World
 from qbench.mini.world.knowledge.letters import CUES, LETTERS, MATCH_CUES, option_lines
 from qbench.mini.world.lexicon import Language
-from qbench.mini.world.names import SYLLABLES, name
+from qbench.mini.world.names import ONSETS, name
 
 NEW_NAME = "new name"
 COPIED = (NEW_NAME, NEW_NAME, "people", "towns", "goods", "crafts", "colors", "foods", "months")
-_SPELLED = tuple(SYLLABLES)
+_SPELLED = tuple(ONSETS)
 
 
 def copying(world: World, draws: Draws) -> Document:
@@ -24,7 +24,7 @@ def copying(world: World, draws: Draws) -> Document:
     separator = draws.pick([" ", ", ", "; "]) if language == "en" else draws.pick(["，", "、"])
     kinds = [draws.pick(COPIED) for _ in range(draws.between(1, 3))]
     words = [
-        name(draws, draws.between(2, 4)) if kind == NEW_NAME else draws.pick(world.things[kind])
+        name(draws) if kind == NEW_NAME else draws.pick(world.things[kind])
         for kind in (draws.pick(kinds) for _ in range(draws.between(2, 6)))
     ]
     keep_order, lines = draws.chance(0.7), []
@@ -37,7 +37,7 @@ def copying(world: World, draws: Draws) -> Document:
 def _short_options(draws: Draws) -> list[str]:
     """Draw four options of one syllable or one character each."""
     english, drawn = draws.chance(0.6), draws.sample(_SPELLED, len(LETTERS))
-    return [s.capitalize() if english else SYLLABLES[s] for s in drawn]
+    return [s.capitalize() if english else ONSETS[s] for s in drawn]
 
 
 def pairing(world: World, draws: Draws) -> Exercise:

@@ -17,7 +17,7 @@ from qbench.mini.world.lexicon import Term
 from qbench.mini.world.names import TOWN_ENDINGS, names
 
 SEED = 2402
-N_PEOPLE, N_ROOTS, N_TOWNS, N_RIVERS, N_PROVINCES, N_BEASTS, N_EVENTS = 320, 80, 96, 24, 12, 48, 64
+N_PEOPLE, N_ROOTS, N_TOWNS, N_RIVERS, N_PROVINCES, N_BEASTS, N_EVENTS = 240, 60, 96, 24, 12, 48, 64
 HELD_SHARE = 0.2
 
 
@@ -45,12 +45,12 @@ class World:
         draws = Draws(seed, "things")
         marks = [(m, k) for k in lexicon.EVENT_KINDS for m in lexicon.EVENT_MARKS]
         self.things: dict[str, tuple[Term, ...]] = {
-            "people": tuple(names(draws, N_PEOPLE, 3)),
-            "towns": tuple(names(draws, N_TOWNS, 2, TOWN_ENDINGS)),
-            "rivers": tuple(names(draws, N_RIVERS, 2, (Term(" River", "河"),))),
-            "provinces": tuple(names(draws, N_PROVINCES, 2, (Term("land", "州"),))),
+            "people": tuple(names(draws, N_PEOPLE)),
+            "towns": tuple(names(draws, N_TOWNS, TOWN_ENDINGS)),
+            "rivers": tuple(names(draws, N_RIVERS, (Term(" River", "河"),))),
+            "provinces": tuple(names(draws, N_PROVINCES, (Term("land", "州"),))),
             "beasts": tuple(
-                Term(n.en.lower(), n.zh) for n in names(draws, N_BEASTS, 2, (Term("", "兽"),))
+                Term(n.en.lower(), n.zh) for n in names(draws, N_BEASTS, (Term("", "兽"),))
             ),
             "events": tuple(
                 Term(f"{m.en} {k.en}", m.zh + k.zh) for m, k in draws.sample(marks, N_EVENTS)

@@ -1,6 +1,8 @@
-"""Invented names: each English syllable has one Chinese character.
+"""Invented names: a first and a second syllable, each with its Chinese character.
 
-So names can be spelled out in the other language, also those that were never seen.
+So names can be spelled out in the other language, also those that were never seen. No syllable is
+both a first and a second one: where names share few syllables, a model finds a name again in its
+context by one of them, and learns to copy, align and bind in a third of the time.
 """
 
 from __future__ import annotations
@@ -8,47 +10,38 @@ from __future__ import annotations
 from qbench.mini.draws import Draws
 from qbench.mini.world.lexicon import Term
 
-SYLLABLES = dict(
-    pair.split("=")
-    for pair in (  # noqa: SIM905 - forty quoted pairs would not be read
-        "ka=卡 lo=洛 mi=米 ra=拉 to=托 ne=内 su=苏 vi=维 da=达 be=贝 fo=福 gu=古 ha=哈 li=莉 mo=莫 "
-        "pe=佩 ri=里 sa=萨 ta=塔 zu=祖 bo=博 ny=妮 ke=克 ju=朱 wa=瓦 le=勒 ti=蒂 no=诺 xi=西 du=杜 "
-        "fa=法 ge=格 po=波 mu=穆 si=丝 ve=韦 lu=卢 na=娜 te=特 ro=罗"
-    ).split()
+
+def _spelled(pairs: str) -> dict[str, str]:
+    """Parse ``syllable=character`` pairs separated by blanks."""
+    return dict(pair.split("=") for pair in pairs.split())
+
+
+ONSETS = _spelled(
+    "ka=卡 lo=洛 mi=米 ra=拉 to=托 ne=内 su=苏 vi=维 da=达 be=贝 fo=福 gu=古 ha=哈 mo=莫 pe=佩 "
+    "sa=萨 ta=塔 zu=祖 bo=博 ke=克 ju=朱 wa=瓦 ti=蒂 no=诺 du=杜 fa=法 ge=格 po=波 mu=穆 ve=韦 "
+    "te=特 ro=罗 ho=霍 ba=巴 de=德 ja=贾 ko=科 pa=帕 ku=库 yu=尤"
 )
-_SPELLED = tuple(SYLLABLES)
+CODAS = _spelled(
+    "li=莉 ri=里 ny=妮 len=莱 xi=西 si=丝 lum=卢 nu=努 di=迪 bin=宾 fi=菲 ki=基 ga=加 ya=雅 ze=泽 "
+    "re=雷 ru=鲁 se=塞 so=索 qi=奇 hur=赫 by=拜 pu=普 lan=兰 man=曼 dan=丹 don=顿 kun=昆 san=桑 "
+    "fen=芬 wen=温 lun=伦 gon=贡 ban=班 jen=简 han=汉 tin=廷 kan=坎 ni=尼 za=扎"
+)
+SYLLABLES = ONSETS | CODAS
 NO_ENDING = Term("", "")
 TOWN_ENDINGS = (Term("ford", "津"), Term("burg", "堡"), Term("ton", "镇"), Term("haven", "港"))
 
 
-def name(draws: Draws, n_syllables: int, ending: Term = NO_ENDING, *, proper: bool = True) -> Term:
-    """Draw a name of so many syllables.
-
-    Parameters
-    ----------
-    draws
-        Where to draw from.
-    n_syllables
-        How many, before the ending.
-    ending
-        What a name of its kind ends in, such as "ford".
-    proper
-        Whether the English name begins with a capital.
-    """
-    drawn = [draws.pick(_SPELLED) for _ in range(n_syllables)]
-    english = "".join(drawn)
+def name(draws: Draws, ending: Term = NO_ENDING) -> Term:
+    """Draw a name, with the ending of its kind such as "ford"."""
+    first, second = draws.pick(tuple(ONSETS)), draws.pick(tuple(CODAS))
     return Term(
-        (english.capitalize() if proper else english) + ending.en,
-        "".join(SYLLABLES[s] for s in drawn) + ending.zh,
+        (first + second).capitalize() + ending.en, ONSETS[first] + CODAS[second] + ending.zh
     )
 
 
-def names(draws: Draws, n: int, n_syllables: int, endings: tuple[Term, ...] = ()) -> list[Term]:
-    """Draw ``n`` names that differ in both languages, the endings in turn."""
-    found: dict[str, Term] = {}
+def names(draws: Draws, n: int, endings: tuple[Term, ...] = (NO_ENDING,)) -> list[Term]:
+    """Draw ``n`` names that differ, the endings in turn."""
+    found: dict[Term, None] = {}
     while len(found) < n:
-        ending = endings[len(found) % len(endings)] if endings else NO_ENDING
-        drawn = name(draws, n_syllables, ending)
-        if all(drawn.zh != other.zh for other in found.values()):
-            found.setdefault(drawn.en, drawn)
-    return list(found.values())
+        found[name(draws, endings[len(found) % len(endings)])] = None
+    return list(found)

@@ -17,7 +17,7 @@ from qbench.mini.draws import Draws
 from qbench.mini.world import lexicon, translation
 from qbench.mini.world.examples import Document, Exercise
 from qbench.mini.world.facts import SEED, world
-from qbench.mini.world.names import SYLLABLES
+from qbench.mini.world.names import CODAS, ONSETS
 from qbench.mini.world.translation import lexicon as words
 from qbench.mini.world.translation.english import with_article
 from qbench.mini.world.translation.exercises import N_DEV, N_TEST
@@ -26,9 +26,11 @@ PINNED = "46debce3b8fcd19e119f70d27ba2a2388608f067d2c69555c6598fcc11a611bf"
 SENTENCES_EN, SENTENCES_ZH = re.compile(r"[A-Z][^.\n:]*\."), re.compile(r"[^。\n：:？a-zA-Z ]+。")
 
 NAME = re.compile(
-    "(?<![A-Za-z])(?=[A-Z])(?:(?i:"
-    + "|".join(SYLLABLES)
-    + "){2,3})(?:ford|burg|ton|haven| River)?(?![a-z])(?<!June)"
+    "(?<![A-Za-z])(?=[A-Z])(?i:(?:"
+    + "|".join(ONSETS)
+    + ")(?:"
+    + "|".join(CODAS)
+    + "))(?:ford|burg|ton|haven| River)?(?![a-z])"
 )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from qbench.mini.world.names import SYLLABLES, TOWN_ENDINGS
+from qbench.mini.world.names import CODAS, ONSETS, SYLLABLES, TOWN_ENDINGS
 from qbench.mini.world.translation import lexicon as words
 
 Readings = Iterator[tuple[Any, int]]
@@ -172,11 +172,11 @@ def whole(parser: Parser, text: str) -> set[Any]:
 
 _ENDINGS = {t.en: t.zh for t in TOWN_ENDINGS}
 _NAME_EN = re.compile(
-    "(?i:(?:" + "|".join(SYLLABLES) + "){2,3})(?:" + "|".join(_ENDINGS) + "| River)?(?= |')"
+    f"(?i:(?:{'|'.join(ONSETS)})(?:{'|'.join(CODAS)}))(?:{'|'.join(_ENDINGS)}| River)?(?= |')"
 )
 _ENDING_OF = {**{zh: en for en, zh in _ENDINGS.items()}, "河": " River"}
 _SYLLABLE_OF = {zh: en for en, zh in SYLLABLES.items()}
-_NAME_ZH = re.compile("([" + "".join(_SYLLABLE_OF) + "]{2,3})([" + "".join(_ENDING_OF) + "]?)")
+_NAME_ZH = re.compile(f"[{''.join(ONSETS.values())}][{''.join(CODAS.values())}]")
 
 
 def name_en(text: str, at: int) -> Readings:
@@ -187,15 +187,14 @@ def name_en(text: str, at: int) -> Readings:
 
 
 def name_zh(text: str, at: int) -> Readings:
-    """Read a name of two or three syllables."""
-    for n in (2, 3):
-        match = _NAME_ZH.match(text[: at + n], at)
-        if match and len(match[1]) == n:
-            english = "".join(_SYLLABLE_OF[c] for c in match[1]).capitalize()
-            yield ("name", english), at + n
-            ending = _ENDING_OF.get(text[at + n : at + n + 1])
-            if ending:
-                yield ("name", english + ending), at + n + 1
+    """Read a name of two syllables, with the ending of a town or river if it has one."""
+    match = _NAME_ZH.match(text, at)
+    if match:
+        english = "".join(_SYLLABLE_OF[c] for c in match[0]).capitalize()
+        yield ("name", english), match.end()
+        ending = _ENDING_OF.get(text[match.end() : match.end() + 1])
+        if ending:
+            yield ("name", english + ending), match.end() + 1
 
 
 def phrase(

@@ -8,13 +8,12 @@ from functools import cache
 from qbench.mini.draws import Draws
 from qbench.mini.world.arithmetic.numbers import Computation, compute
 from qbench.mini.world.arithmetic.problems import Problem, problem
-from qbench.mini.world.examples import Document, Example, Exercise
+from qbench.mini.world.examples import Example, Exercise
 from qbench.mini.world.facts import SEED, World, world
 
 N_TEST, N_SHOTS = 1800, 200
-# Long problems are few in training: their steps are those of the short ones, at less than half the
-# tokens. The test has as many of each length.
-LENGTHS = ((0.38, 2), (0.30, 3), (0.19, 4), (0.13, 5))
+# Long problems are few: their steps are those of the short ones, at less than half the tokens.
+LENGTHS = ((0.4, 2), (0.3, 3), (0.2, 4), (0.1, 5))
 PLAIN, QUOTED = "Question: {q}\nAnswer:", "Q: {q}\nA:"
 
 
@@ -22,34 +21,35 @@ def drill_computation(draws: Draws) -> Computation:
     """Draw a bare computation with numbers to 999, mostly one that is hard to learn."""
     operator = draws.weighted(((0.3, "+"), (0.3, "-"), (0.28, "*"), (0.12, "/")))
     if operator == "*":
-        return compute(draws.between(2, 99), "*", draws.between(2, 9))
+        return compute(draws.between(2, 60), "*", draws.between(2, 9))
     if operator == "/":
         k = draws.between(2, 9)
-        return compute(k * draws.between(2, 99), "/", k)
+        return compute(k * draws.between(2, 60), "/", k)
     if draws.chance(0.4):
         left, right = draws.between(2, 99), draws.between(2, 99)
     else:
         left = draws.between(100, 899)
-        right = draws.between(2, 999 - left if draws.chance(0.5) else 99)
+        right = draws.between(2, 999 - left if draws.chance(0.3) else 60)
     total = compute(left, "+", right)
     return total if operator == "+" else compute(total.result, "-", right)
 
 
-def drill(world: World, draws: Draws) -> Document:
-    """Draw a document of bare computations, as sums or as the marks of worked solutions."""
-    computations = [drill_computation(draws) for _ in range(draws.between(5, 8))]
-    if draws.chance(0.5):
-        return Document("\n".join(c.mark() for c in computations))
-    return Document(
-        "\n".join(f"{c.left} {c.operator} {c.right} = {c.result}." for c in computations)
-    )
+def drill(world: World, draws: Draws) -> Exercise:
+    """Draw a bare computation, as a sum or as a mark of worked solutions."""
+    c = drill_computation(draws)
+    if draws.chance(0.25):
+        return Exercise(f"{c.left} {c.operator} {c.right} =", f" {c.result}.", chat=False)
+    before, equals, after = c.mark().partition("=")
+    return Exercise(before + equals, after, chat=False)
 
 
 @cache
 def test_items() -> tuple[Problem, ...]:
-    """Draw the test: as many problems of two, three, four and five steps, half by held plans."""
+    """Draw the test: problems of two to five steps in the shares of LENGTHS, half by held plans."""
     draws = Draws(SEED, "test/arithmetic")
-    return _distinct(draws, [(2 + i % 4, i // 4 % 2 == 0) for i in range(N_TEST)])
+    lengths = [n for share, n in LENGTHS for _ in range(round(10 * share))]
+    kinds = [(lengths[i % 10], i // 10 % 2 == 0) for i in range(N_TEST)]
+    return _distinct(draws, kinds)
 
 
 @cache

@@ -37,29 +37,29 @@ def compute(left: int, operator: str, right: int) -> Computation:
 
 def _term(draws: Draws, top: int) -> int:
     """Draw something to add or take away: mostly two digits, sometimes three."""
-    low = 100 if top > 120 and draws.chance(0.25) else 3
-    return draws.between(low, min(top, 499 if low == 100 else 99))
+    low = 100 if top > 120 and draws.chance(0.1) else 2
+    return draws.between(low, min(top, 499 if low == 100 else 60))
 
 
 def _factors(draws: Draws, top: int) -> tuple[int, int] | None:
     """Draw a number of one digit and one of mostly two whose product is at most ``top``."""
     b = draws.between(2, 9)
-    low = 2 if draws.chance(0.2) else 11
-    high = min(99, top // b)
+    low, most = (2, 12) if draws.chance(0.6) else (11, 40)
+    high = min(most, top // b)
     return (b, draws.between(low, high)) if high >= low else None
 
 
 def open_numbers(rule: str, draws: Draws) -> tuple[dict[str, int], list[Computation], int]:
     """Draw the numbers of an opening: what is told, the computations and the quantity."""
     if rule == "given":
-        a = draws.between(100, 600) if draws.chance(0.25) else draws.between(12, 99)
+        a = draws.between(100, 600) if draws.chance(0.12) else draws.between(8, 99)
         return {"a": a}, [], a
     if rule == "sum":
         a, b = _term(draws, 400), _term(draws, 400)
         done = compute(a, "+", b)
         return {"a": a, "b": b}, [done], done.result
     if rule == "quotient":
-        b, share = draws.between(2, 9), draws.between(6, 99)
+        b, share = draws.between(2, 9), draws.between(3, 40)
         return {"a": b * share, "b": b}, [compute(b * share, "/", b)], share
     b, c = _factors(draws, LIMIT) or (2, 12)
     done = compute(b, "*", c)
@@ -85,11 +85,11 @@ def step_numbers(
         return {}, [compute(value, "/", 2)]
     if rule == "twice" and 2 <= value <= LIMIT // 2:
         return {}, [compute(value, "*", 2)]
-    if rule == "times" and 2 <= value <= 99:
+    if rule == "times" and 2 <= value <= 60:
         k = draws.between(3, 9)
         return {"k": k}, [compute(value, "*", k)]
     if rule == "divide":
-        fits = [k for k in range(2, 10) if value % k == 0 and 2 <= value // k <= 99]
+        fits = [k for k in range(2, 10) if value % k == 0 and 2 <= value // k <= 60]
         if fits:
             k = draws.pick(fits)
             return {"k": k}, [compute(value, "/", k)]

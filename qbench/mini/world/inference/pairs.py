@@ -42,7 +42,7 @@ SHARES = {
     ("neutral", False): 0.10 / (1 - NEGATIVE_SHARE),
     ("neutral", True): 0.06 / NEGATIVE_SHARE,
 }
-DEAL_SHARE = 0.35
+DEAL_SHARE = 0.25
 Levels = tuple[int, ...]
 
 

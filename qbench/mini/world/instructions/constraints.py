@@ -199,7 +199,7 @@ KINDS: Mapping[str, Kind] = {
     "include": Kind(("content",), (), _same(_has), 1.3),
     "both": Kind(("content",), (), _same(_both)),
     "avoid": Kind(("content", "style"), (), _same(_lacks), 1.3),
-    "letter": Kind(("content",), (), _english(lambda r, a: a not in r.body.casefold()), 0.7),
+    "letter": Kind(("content",), (), _english(lambda r, a: a not in r.body.casefold()), 0.4),
     "twice": Kind(("content",), (), _same(_twice)),
     "color": Kind(("content",), ("color",), _same(_has)),
     "shade": Kind(("content",), ("color",), _terms(lexicon.COLORS), 0.5),
@@ -222,7 +222,7 @@ KINDS: Mapping[str, Kind] = {
         ("style", "format"), ("case", "capitals"), _english(lambda r, a: r.body.isupper()), 0.5
     ),
     "title": Kind(("style", "format"), ("case",), _english(_title), 0.6),
-    "words": Kind(("format",), ("length",), _same(_n_words), 2.2),
+    "words": Kind(("format",), ("length",), _same(_n_words), 1.2),
     "sentences": Kind(("format",), ("shape", "length"), _same(_sentences), 1.3),
     "list": Kind(("format",), _BLOCK, _same(_listed("{}. ")), 0.8),
     "bullets": Kind(("format",), _BLOCK, _same(_listed("- ")), 0.8),

@@ -54,7 +54,7 @@ def _four(world: World, draws: Draws, language: Language) -> list[str]:
     if domain == NEW_NAMES:
         found: dict[Term, str] = {}
         while len(found) < len(LETTERS):
-            term = name(draws, draws.between(2, 3))
+            term = name(draws)
             found[term] = term.text(language)
         return list(found.values())
     members = WEEKDAYS if domain == "weekdays" else world.things[domain]

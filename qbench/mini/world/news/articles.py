@@ -102,9 +102,9 @@ def _draw_person(world: World, draws: Draws) -> Person:
     """Draw somebody of the world as known there, or a stranger of any craft."""
     if draws.chance(0.4):
         return draws.pick(_people(world))
-    stranger = name(draws, 3).en
+    stranger = name(draws).en
     while stranger in _known(world):
-        stranger = name(draws, 3).en
+        stranger = name(draws).en
     craft, pet = draws.pick(lexicon.CRAFTS).en, draws.pick(lexicon.PETS).en
     return Person(stranger, "baker" if craft == "judge" else craft, pet)
 
@@ -122,7 +122,7 @@ def _draw_place(world: World, draws: Draws) -> dict[str, str]:
     towns = draws.sample(world.things["towns"], 4)
     here = towns[0]
     if draws.chance(0.3):
-        fresh = name(draws, 2, draws.pick(TOWN_ENDINGS))
+        fresh = name(draws, draws.pick(TOWN_ENDINGS))
         if fresh not in world.things["towns"]:
             here = fresh
     if here == towns[0]:

@@ -94,7 +94,7 @@ class Drawer:
         if not options or not self.draws.chance(probability):
             return ()
         first = self.draws.pick(options)
-        if not self.draws.chance(0.3):
+        if not self.draws.chance(0.15):
             return (first,)
         second = self.draws.pick(options)
         # Chinese puts one short adjective next to the noun; two would have no settled order.
@@ -111,7 +111,7 @@ class Drawer:
             relation = Term("in", "") if draws.chance(0.7) else words.RELATIONS["n"]
             return Where(relation, None, self.name(draws, "towns"), None)
         place = draws.pick(words.PLACES)
-        adjectives = self.adjectives(place.noun.kind, 0.15) if place.noun.kind else ()
+        adjectives = self.adjectives(place.noun.kind, 0.1) if place.noun.kind else ()
         return Where(
             draws.pick(place.relations), place, None, adjectives[0] if adjectives else None
         )
@@ -181,7 +181,7 @@ class Drawer:
         if owner:
             determiner = "number" if not definite and draws.chance(0.2) else ""
         clause = None
-        if owner is None and determiner in {"the", "the many"} and draws.chance(3 * relative):
+        if owner is None and determiner in {"the", "the many"} and draws.chance(relative):
             verb = draws.pick(_verbs_of(False, noun.kind))
             person = Phrase(noun=draws.pick(words.CRAFTS), determiner="the")
             if draws.chance(0.4):
@@ -191,7 +191,7 @@ class Drawer:
             noun=noun,
             determiner=determiner,
             quantity=draws.between(2, 20) if determiner == "number" else 1,
-            adjectives=self.adjectives(noun.kind, 0.45),
+            adjectives=self.adjectives(noun.kind, 0.35),
             owner=owner,
             relative=clause,
         )
@@ -200,7 +200,7 @@ class Drawer:
         """Draw who does something; a second clause often takes up somebody by a pronoun."""
         if verb and verb.en in words.ANIMAL_VERBS and self.draws.chance(0.3):
             return self.thing("a", relative=0)
-        return self.person(subject=True, relative=0.25, pronoun=0.5 if second else 0.12)
+        return self.person(subject=True, relative=0.12, pronoun=0.5 if second else 0.12)
 
     def clause(self, mode: Mode, role: Role) -> Clause:
         """Draw a clause of a mode (see Role)."""
@@ -228,7 +228,7 @@ class Drawer:
             )
         negated = mode != "must" and role != "plain" and draws.chance(0.15)
         spare = 0.5 if role != "single" else 1.0
-        favored = not giving and verb.en in words.FAVORS and draws.chance(0.35)
+        favored = not giving and verb.en in words.FAVORS and draws.chance(0.25)
         clause = Clause(
             "act",
             self.subject(verb, role != "single" and role != "first"),
@@ -240,7 +240,7 @@ class Drawer:
             self.receiver(thing) if giving and thing else None,
             self.person() if favored else None,
         )
-        if not stative and not giving and not favored and draws.chance(0.2 * spare):
+        if not stative and not giving and not favored and draws.chance(0.12 * spare):
             clause = clause._replace(companion=self.person())
         if not stative and draws.chance((0.5 if verb.kinds else 0.8) * spare):
             clause = clause._replace(where=self.where())

@@ -45,10 +45,9 @@ class Pair(NamedTuple):
 def _invented(draws: Draws, kind: str) -> Term:
     """Draw a name of a kind, most likely one that nothing in the world has."""
     if kind == "people":
-        name = names.name(draws, draws.between(2, 3))
-        return name if name.en != "June" else _invented(draws, kind)  # A month in English.
+        return names.name(draws)
     ending = draws.pick(names.TOWN_ENDINGS) if kind == "towns" else _RIVER[0]
-    return names.name(draws, 2, ending)
+    return names.name(draws, ending)
 
 
 @cache
