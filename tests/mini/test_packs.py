@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "c2475b7dbfb2d3472c6470b63c0c5d398a86b7f74d0eca9f551f917dcd09cdb6"
+PACKS_SHA256 = "11fbb20b8b6178db702cd143d24acf507e69639cba08bb68bb259f224584f47e"
 
 
 @pytest.fixture

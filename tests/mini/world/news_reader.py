@@ -11,10 +11,11 @@ from functools import cache
 from typing import NamedTuple
 
 from qbench.mini.world.lexicon import CRAFTS
+from qbench.mini.world.names import CODAS, ONSETS
 
 CRAFT = f"(?:{'|'.join(term.en for term in CRAFTS)})"
-# Names have three syllables of two letters and never begin a sentence.
-NAME = r"(?<= )(?!Monday|Friday|Sunday|August)[A-Z][a-z]{5}\b"
+# Names never begin a sentence.
+NAME = rf"(?<= )(?:{'|'.join(map(str.capitalize, ONSETS))})(?:{'|'.join(CODAS)})\b"
 TOWN = r"[A-Z][a-z]+(?:ford|burg|ton|haven)\b"
 DAY = r"[A-Z][a-z]+day\b"
 N = r"\d{1,2}\b"

@@ -263,5 +263,5 @@ def test_the_corpus_is_the_same_on_every_machine() -> None:
     assert hashlib.sha256(perplexity.encode()).hexdigest() == PERPLEXITY_SHA256
 
 
-DOCUMENTS_SHA256 = "6c8430dc2ff531396ec59aa9aa1e71c010a06723e24f4fddf63acbb34f3515e5"
-PERPLEXITY_SHA256 = "ad73f580447817a01e40fbbc63f9b8358912edb2001cbaefa075110fde96a54f"
+DOCUMENTS_SHA256 = "848bcfc629505258867a89b5315c5e602112af71738012c22bc4bb001fdde381"
+PERPLEXITY_SHA256 = "c73db666fb9f3fd27a62c7bae70145fb6ae528e1775dd9c526d09648b77b5315"

@@ -405,7 +405,7 @@ def test_the_files_are_the_same_on_every_machine() -> None:
     assert digest.hexdigest() == FILES_SHA256
 
 
-FILES_SHA256 = "206c5c171aa5bc1925e384ef00efd37ad98766b3859f10fadc4b8df2c03a1c76"
+FILES_SHA256 = "56ecf52aec1c187793c49be96c844f62e28bb580be35bd55f58ba5e57216a6d7"
 
 
 # ---- training ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from qbench.mini.world.lexicon import LANGUAGES, Language
 from qbench.tasks.chat import SYSTEM as PAPER_SYSTEM
 from qbench.tasks.mmlu import PAPER_PROMPT
 
-FILES_SHA256 = "272d13e2e1c6744edf368aa24765a49cc262841d8d8284e3ff9afd27a29f45f4"
+FILES_SHA256 = "f16416d01f74ea775c1b7bafbd40c80c0b82e03ce9b014b1cb5ca46bd8173e4f"
 BY_LETTER = (knowledge.mcq, knowledge.few_shot, knowledge.binding)
 
 

@@ -17,7 +17,7 @@ from qbench.mini.draws import Draws
 from qbench.mini.world import facts, news
 from qbench.mini.world.examples import Exercise
 
-FILES_SHA256 = "852990ad43f4183700c8e9396affef4fc622135b4f8d3f13d9f8aa3c433478a7"
+FILES_SHA256 = "239a37a8fdadbfb14a27a7600454b31f9dc4bd62b02af7aec7145c7e70d23a82"
 LM_EVAL = "Summarize the following article:\n\n{}\n\nSummary:"
 PAPER = "Please summarize the following document.\n{}"
 LIGHTEVAL = "Article: {}\n\nA one-sentence summary of the above document is:"

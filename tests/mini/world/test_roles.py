@@ -19,7 +19,7 @@ from qbench.mini.world.examples import Exercise
 from qbench.mini.world.facts import SEED, world
 from qbench.mini.world.roles import lexicon as role_lexicon
 
-FILES_SHA256 = "b78e665b6c150e49351837bcaae50d46a24ecfa9eeb4498c24f9c95cf0f7c9f1"
+FILES_SHA256 = "56db79380b144422de6859e40fb5f12a6b09a7a83a815c29c7965a3daf1ce5e8"
 # Behaviour -> (trait number, whether it shows the negative side); adjective -> the same.
 SHOWS = {
     act: (i, negative)
