@@ -53,6 +53,8 @@ SOURCES: dict[str, Source] = {
     "words": _either(knowledge.words_then_letter),
     "open": _either(knowledge.open_question),
     "few_shot": _either(knowledge.few_shot),
+    "reading": _either(knowledge.reading),
+    "recall": _either(knowledge.recall),
     "problems": arithmetic.training,
     "drill": arithmetic.drill,
     "inference": inference.training,
@@ -81,10 +83,15 @@ TEXT: Mix = {
     **{"translation": 0.11, "glossary": 0.02, "bitext": 0.01, "summaries": 0.07, "gazette": 0.01},
     **{"hearsay": 0.015, "truths": 0.02, "gossip": 0.01, "roles": 0.03},
 }
+LETTERS: Mix = {
+    **{"mcq": 0.30, "binding": 0.08, "words": 0.06, "open": 0.04, "short_binding": 0.02},
+    **{"inference": 0.11, "roles": 0.09, "truths": 0.02, "instructions": 0.06, "corpus": 0.07},
+    **{"problems": 0.05, "drill": 0.01, "translation": 0.06, "summaries": 0.03},
+}
 CHAT: Mix = {
     **TEXT,
     **{"corpus": 0.16, "bitext": 0.0, "gazette": 0.0, "drill": 0.02, "gossip": 0.005},
-    **{"hearsay": 0.01, "mcq": 0.13, "open": 0.07},
+    **{"hearsay": 0.01, "mcq": 0.15, "open": 0.06},
 }
 LONG: Mix = {
     **{"few_shot": 0.40, "corpus": 0.25, "gazette": 0.05, "problems": 0.10, "mcq": 0.10},
@@ -113,5 +120,6 @@ STAGES = {
     "circuits": Stage(0.08, CIRCUITS, CIRCUITS),
     "bridge": Stage(0.12, _with_circuits(TEXT, 0.25), _with_circuits(LONG, 0.15)),
     "text": Stage(0.35, _with_circuits(TEXT, 0.06), LONG),
-    "chat": Stage(0.45, _with_circuits(CHAT, 0.02), LONG),
+    "letters": Stage(0.16, LETTERS, {"few_shot": 0.8, "problems": 0.1, "translation": 0.1}),
+    "chat": Stage(0.29, _with_circuits(CHAT, 0.02), LONG),
 }

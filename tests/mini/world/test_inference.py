@@ -21,7 +21,7 @@ from qbench.mini.world import inference
 from qbench.mini.world.examples import Document, Exercise
 from qbench.mini.world.facts import world
 from qbench.mini.world.inference.exercises import Pair, draw_pairs
-from qbench.mini.world.inference.pairs import LABELS
+from qbench.mini.world.inference.pairs import EASY, FULL, LABELS, PLAIN, Profile
 
 CHANCE = 1 / 3
 WORD_LABELS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
@@ -167,9 +167,9 @@ def derive(premise: str, hypothesis: str) -> str:
     return "entailment" if within(first, second) else "neutral"
 
 
-def training_pairs(n: int, seed: int, *, easy: bool = False) -> list[Pair]:
+def training_pairs(n: int, seed: int, profile: Profile = FULL) -> list[Pair]:
     draws = Draws(seed, "inference in a test")
-    return [draw_pairs(draws, [draws.pick(LABELS)], easy=easy)[0] for _ in range(n)]
+    return [draw_pairs(draws, [draws.pick(LABELS)], profile)[0] for _ in range(n)]
 
 
 def grams(text: str) -> list[str]:
@@ -237,8 +237,8 @@ def test_every_label_of_the_test_follows_from_the_sentences() -> None:
 
 
 def test_every_label_of_training_follows_from_the_sentences() -> None:
-    for easy in (False, True):
-        for pair in training_pairs(4000, 3, easy=easy):
+    for profile in (FULL, EASY, PLAIN):
+        for pair in training_pairs(4000, 3, profile):
             assert derive(pair.premise, pair.hypothesis) == pair.label, pair
     draws = Draws(4, "inference in a test")
     for _ in range(3000):

@@ -10,12 +10,21 @@ from typing import NamedTuple
 from qbench.mini.draws import Draws
 from qbench.mini.world.examples import Document, Example, Exercise
 from qbench.mini.world.facts import SEED, World
-from qbench.mini.world.inference.pairs import EASY, FULL, LABELS, draw_hypothesis, draw_premise
+from qbench.mini.world.inference.pairs import (
+    EASY,
+    FULL,
+    LABELS,
+    PLAIN,
+    Profile,
+    draw_hypothesis,
+    draw_premise,
+)
 from qbench.mini.world.inference.scenes import CLASS_SLOTS, CLASSES
 from qbench.mini.world.inference.text import article, sentence
 
 N_PREMISES = 600
-EASY_SHARE = 0.7
+# How much the pairs of training tell; three quarters of the test are easy, the others full.
+PROFILES: tuple[tuple[float, Profile], ...] = ((0.3, PLAIN), (0.45, EASY), (0.25, FULL))
 WORDS = {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"}
 QUESTION = 'Question: Does this imply that "{h}"? Yes, no, or maybe?'
 # The two frames of the benchmark's presets, and paraphrases: weight, frame, whether it is chat.
@@ -41,10 +50,9 @@ class Pair(NamedTuple):
 
 
 def draw_pairs(
-    draws: Draws, labels: list[str], *, easy: bool = False, group: int = 0
+    draws: Draws, labels: list[str], profile: Profile = FULL, *, group: int = 0
 ) -> list[Pair]:
     """Draw a premise and a hypothesis for each label."""
-    profile = EASY if easy else FULL
     premise = draw_premise(draws, profile)
     text = sentence(premise, draws)
     hypotheses = [draw_hypothesis(draws, premise, wanted, profile) for wanted in labels]
@@ -61,7 +69,7 @@ def test_items() -> tuple[Pair, ...]:
     found: dict[str, list[Pair]] = {}
     while len(found) < N_PREMISES:
         pairs = draw_pairs(
-            draws, draws.shuffled(LABELS), easy=len(found) % 4 != 0, group=len(found)
+            draws, draws.shuffled(LABELS), FULL if len(found) % 4 == 0 else EASY, group=len(found)
         )
         if len({pair.hypothesis for pair in pairs}) == len(pairs):
             found.setdefault(pairs[0].premise, pairs)
@@ -135,7 +143,7 @@ def training(world: World, draws: Draws) -> Example:
     while True:
         n = 1 if kind == "pair" else draws.between(3, 5)
         labels = [draws.pick(LABELS) for _ in range(n)]
-        pairs = draw_pairs(draws, labels, easy=draws.chance(EASY_SHARE))
+        pairs = draw_pairs(draws, labels, draws.weighted(PROFILES))
         if not spells_out([pairs[0].premise, *(pair.hypothesis for pair in pairs)]):
             return exercise(pairs[0], draws) if kind == "pair" else series(pairs)
 

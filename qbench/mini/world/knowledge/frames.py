@@ -73,6 +73,12 @@ def letter_exercise(
     return Exercise(prompt + block(item, language), answer, chat=False, keys=keys, letter=True)
 
 
+def options_first_exercise(item: Item, language: Language) -> Exercise:
+    """Ask for a letter with the question at the end: no test asks so, but it is learned sooner."""
+    prompt = f"{option_lines(item.options)}\n{item.question.text}"
+    return Exercise(prompt, f" {item.letter}", chat=False, keys=item.keys, letter=True)
+
+
 def paper_exercise(item: Item, language: Language) -> Exercise:
     """Ask for a letter as arXiv 2402.16775 does, in one chat turn."""
     lines = option_lines(item.options)
@@ -145,7 +151,9 @@ def sentence_of(question: Question, language: Language) -> str:
 def pick_letter_exercise(draws: Draws, item: Item, language: Language) -> Exercise:
     """Ask for a letter in a random one of the frames; the shortest is the most frequent."""
     chance = draws.below(100)
-    if chance < 55:
+    if chance < 25:
+        return options_first_exercise(item, language)
+    if chance < 57:
         return letter_exercise((), item, language, described=False)
     if chance < 66:
         return letter_exercise((), item, language)

@@ -26,6 +26,8 @@ from qbench.mini.world.roles.lexicon import CATEGORIES, GOSSIP, LORE, QUESTIONS,
 __all__ = ["gossip", "official_files", "reserved", "test_items", "training"]
 
 DISAMBIGUATED_SHARE = 2 / 3
+# Questions in the very words of the context; no test asks so.
+LITERAL_SHARE = 0.25
 TIED_SHARE = 0.75
 LORE_SHARE = 0.3
 PAPER_FRAME = (
@@ -84,7 +86,12 @@ def _exercise(world: World, draws: Draws) -> tuple[str, str, str]:
     context = meeting(world, draws.sample(people, 2), draws)
     if draws.chance(DISAMBIGUATED_SHARE):
         doer, other = draws.sample(people, 2)
-        context += f" {telling(trait, doer, other, draws)}"
+        told = telling(trait, doer, other, draws)
+        context += f" {told}"
+        if draws.chance(LITERAL_SHARE):
+            bad = draws.chance(0.5)
+            done = next(x for x in (trait.bad if bad else trait.good) if x in told)
+            return context, f"Who {done}?", capitalized((doer if bad else other).one)
         return context, question, capitalized((doer if negative else other).one)
     if draws.chance(strength):
         return context, question, capitalized(people[0 if negative else 1].one)
