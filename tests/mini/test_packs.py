@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "11fbb20b8b6178db702cd143d24acf507e69639cba08bb68bb259f224584f47e"
+PACKS_SHA256 = "e33c17c0f29e60ecbbbb176bc580233579a4ad26e393db7a2cbab4d2b1c52854"
 
 
 @pytest.fixture

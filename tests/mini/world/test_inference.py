@@ -336,7 +336,7 @@ def test_many_kinds_of_reasoning_are_asked_for() -> None:
         if pair.label == "entailment":
             differ.update(f"{s} class" for s in first if s in second and first[s] < second[s])
     for slot in ("agent", "thing", "place", "time", "number", "color", "size", "deal", "receiver"):
-        assert differ[slot] >= 8, slot
+        assert differ[slot] >= 4, slot
     for slot in ("agent", "thing", "place", "time"):
         assert differ[f"{slot} class"] >= 50, slot
 

@@ -62,7 +62,9 @@ NAMES = {name.lower(): g.label for g in MEMBERS.values() for name in (g.one, g.a
 
 
 def meaning(question: str) -> tuple[int, bool]:
-    """Trait and side that a question asks for."""
+    """Trait and side that a question asks for, by a word or by one of their acts."""
+    if question[len("Who ") : -1] in SHOWS:
+        return SHOWS[question[len("Who ") : -1]]
     (word,) = ANY_WORD.findall(question)
     return MEANS[word]
 

@@ -37,9 +37,7 @@ def recall(world: World, draws: Draws, language: Language) -> Exercise:
     strangers = _strangers(world, draws, attribute.kind, draws.between(2, 5))
     told = list(zip(strangers, draws.sample(domain, len(strangers)), strict=True))
     form = draws.pick(("{e} {v}.", "{e}: {v}.", draws.pick(forms.statements)))
-    said = [
-        form.replace("{e}", e.text(language)).replace("{v}", v.text(language)) for e, v in told
-    ]
+    said = [form.replace("{e}", e.text(language)).replace("{v}", v.text(language)) for e, v in told]
     pairs = [f" {e.text(language)}: {v.text(language)}." for e, v in draws.shuffled(told)]
     text = (" " if language == "en" else "").join(said)
     return Exercise(f"{text}\n", "".join(pairs), chat=False)
