@@ -89,13 +89,22 @@ def test_numbers_do_not_give_the_answer_away_by_their_order(language: Language) 
     assert all(0.19 < ranks[rank] / sum(ranks.values()) < 0.31 for rank in range(4)), ranks
 
 
+def question_first(prompt: str, language: Language) -> str:
+    """Rewrite a prompt that ends in its question as those that begin with it."""
+    if not prompt.startswith("A. "):
+        return prompt
+    *options, question = prompt.split("\n")
+    return "\n".join([question, *options, {"en": "Answer:", "zh": "答案："}[language]])
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("source", [knowledge.mcq, knowledge.few_shot])
 def test_letters_are_right_and_nothing_held_is_asked(source: object, language: Language) -> None:
     for exercise in _draw(source, language, 2500):
         assert exercise.letter
-        text = exercise.prompt + ("\n" if exercise.chat else "") + exercise.answer
-        shown = blocks(exercise.prompt)
+        prompt = question_first(exercise.prompt, language)
+        text = prompt + ("\n" if exercise.chat else "") + exercise.answer
+        shown = blocks(prompt)
         cue = r"\n(?:Answer: |答案： ?|The answer is |答案是)([ABCD])"
         letters = re.findall(cue, text) if not exercise.chat else [said_letter(exercise.answer)]
         assert len(letters) == len(shown)
@@ -264,7 +273,8 @@ def test_frames_are_those_of_the_presets() -> None:
     )
     assert len(frames) == 3
     for exercise in _draw(knowledge.mcq, "en", 500):
-        ((_, options),) = blocks(exercise.prompt)
+        prompt = question_first(exercise.prompt, "en")
+        ((_, options),) = blocks(prompt)
         if exercise.chat:
             assert exercise.prompt.startswith(PAPER_PROMPT)
             found = mmlu_choice(exercise.answer, options)
@@ -273,7 +283,7 @@ def test_frames_are_those_of_the_presets() -> None:
                 "answer-is",
             )
         else:
-            assert exercise.prompt.endswith("\nAnswer:")
+            assert prompt.endswith("\nAnswer:")
             assert re.fullmatch(" [ABCD]", exercise.answer)
     for exercise in _draw(knowledge.mcq, "zh", 500):
         if exercise.chat:
@@ -281,7 +291,7 @@ def test_frames_are_those_of_the_presets() -> None:
         else:
             exam = exercise.prompt.startswith("以下是中国关于") and "考试的单项" in exercise.prompt
             assert re.fullmatch("[ABCD]" if exam else " [ABCD]", exercise.answer)
-            assert exercise.prompt.endswith("\n答案：")
+            assert question_first(exercise.prompt, "zh").endswith("\n答案：")
 
 
 def test_the_files_are_always_the_same() -> None:
