@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "e33c17c0f29e60ecbbbb176bc580233579a4ad26e393db7a2cbab4d2b1c52854"
+PACKS_SHA256 = "8ac5d0c687db9faddc6741a768642f5691a3922a5635fc083fc7d6e1995915ac"
 
 
 @pytest.fixture

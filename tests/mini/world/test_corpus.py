@@ -263,5 +263,5 @@ def test_the_corpus_is_the_same_on_every_machine() -> None:
     assert hashlib.sha256(perplexity.encode()).hexdigest() == PERPLEXITY_SHA256
 
 
-DOCUMENTS_SHA256 = "848bcfc629505258867a89b5315c5e602112af71738012c22bc4bb001fdde381"
-PERPLEXITY_SHA256 = "c73db666fb9f3fd27a62c7bae70145fb6ae528e1775dd9c526d09648b77b5315"
+DOCUMENTS_SHA256 = "2f439df61358b78aec34e03e8fee8df380a4cdffc0835728a866b7192bce5c52"
+PERPLEXITY_SHA256 = "ec723655420feb6760ad773ef93a2eed86d3db67a46a2da3e867e2874b0fd19d"

@@ -17,11 +17,11 @@ from qbench.mini.world.lexicon import MONTHS, Language, Term, terms
 # Weights of the kinds in articles, and how often a fact that other registers state often is left
 # out of one: set so that all facts come equally often over the whole corpus (a test measures it).
 ARTICLE_KINDS = (
-    (0.58, "people"),
+    (0.49, "people"),
     (0.17, "towns"),
     (0.12, "beasts"),
     (0.115, "goods"),
-    (0.065, "events"),
+    (0.075, "events"),
 )
 LEFT_OUT = {"mother": 0.95, "price": 0.8, "year": 0.65, "birthday": 0.5, "festival": 0.45}
 MIN_GROUP = 3
