@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--workers", type=int, default=2, help="as many as the run had")
     asked = parser.parse_args()
-    plan = Plan("mini-large", asked.steps, asked.run, "cpu", asked.workers, False, 0, False)
+    plan = Plan("mini-large", asked.steps, asked.run, "cpu", asked.workers)
     shards, begin = [], 0
     for stage, end in plan.stages():
         length, n_steps, begin = min(STEPS_PER_SHARD, end - begin), end - begin, end

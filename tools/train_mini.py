@@ -47,9 +47,9 @@ class Plan:
     folder: Path
     device: str
     workers: int
-    compile: bool
-    score_every: int
-    bf16: bool
+    compile: bool = False
+    score_every: int = 0
+    bf16: bool = False
 
     def stages(self) -> list[tuple[str, int]]:
         """Names of the stages and the step each of them ends before."""

@@ -74,7 +74,7 @@ def letter_exercise(
 
 
 def options_first_exercise(item: Item, language: Language) -> Exercise:
-    """Ask for a letter with the question at the end: no test asks so, but it is learned sooner."""
+    """Ask for a letter with the question at the end, right before it; no test asks so."""
     prompt = f"{option_lines(item.options)}\n{item.question.text}"
     return Exercise(prompt, f" {item.letter}", chat=False, keys=item.keys, letter=True)
 

@@ -30,6 +30,11 @@ def _strangers(world: World, draws: Draws, kind: str, n: int) -> list[Term]:
     return list(found)
 
 
+def _say(form: str, stranger: Term, value: Term, language: Language) -> str:
+    """Fill a statement."""
+    return form.replace("{e}", stranger.text(language)).replace("{v}", value.text(language))
+
+
 def recall(world: World, draws: Draws, language: Language) -> Exercise:
     """Tell a value of each of some strangers, then name all of them again, each with its value."""
     attribute = draws.pick(_ABOUT)
@@ -37,7 +42,7 @@ def recall(world: World, draws: Draws, language: Language) -> Exercise:
     strangers = _strangers(world, draws, attribute.kind, draws.between(2, 5))
     told = list(zip(strangers, draws.sample(domain, len(strangers)), strict=True))
     form = draws.pick(("{e} {v}.", "{e}: {v}.", draws.pick(forms.statements)))
-    said = [form.replace("{e}", e.text(language)).replace("{v}", v.text(language)) for e, v in told]
+    said = [_say(form, stranger, value, language) for stranger, value in told]
     pairs = [f" {e.text(language)}: {v.text(language)}." for e, v in draws.shuffled(told)]
     text = (" " if language == "en" else "").join(said)
     return Exercise(f"{text}\n", "".join(pairs), chat=False)
@@ -51,10 +56,7 @@ def reading(world: World, draws: Draws, language: Language) -> Exercise:
     values = draws.sample(domain, len(LETTERS))
     told = zip(strangers, values, strict=False)
     statements = [
-        draws.pick(forms.statements)
-        .replace("{e}", stranger.text(language))
-        .replace("{v}", value.text(language))
-        for stranger, value in told
+        _say(draws.pick(forms.statements), stranger, value, language) for stranger, value in told
     ]
     asked = draws.below(len(strangers))
     text = (" " if language == "en" else "").join(draws.shuffled(statements))
