@@ -79,7 +79,7 @@ def test_sigkill_at_random_moments(world, tmp_path, attempts):
     rng = random.Random(11)
     kills = 0
     for _ in range(attempts):
-        process = start(tmp_path, delay=0.01 if attempts < 10 else 0.002)
+        process = start(tmp_path, delay=0.05 if attempts < 10 else 0.002)
         try:
             wait_for_items(process)
         except AssertionError:
