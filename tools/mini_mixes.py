@@ -57,8 +57,6 @@ SOURCES: dict[str, Source] = {
     "words": _either(knowledge.words_then_letter),
     "open": _either(knowledge.open_question),
     "few_shot": _either(knowledge.few_shot),
-    "reading": _either(knowledge.reading),
-    "recall": _either(knowledge.recall),
     "problems": arithmetic.training,
     "drill": arithmetic.drill,
     "inference": inference.training,
@@ -82,8 +80,8 @@ CIRCUITS: Mix = {
     **{"copying": 0.10, "glossary": 0.15, "pairing": 0.40, "short_binding": 0.25, "binding": 0.10},
 }
 TEXT: Mix = {
-    **{"corpus": 0.21, "mcq": 0.10, "words": 0.02, "open": 0.06, "binding": 0.03, "matching": 0.02},
-    **{"problems": 0.13, "drill": 0.04, "inference": 0.08, "instructions": 0.08},
+    **{"corpus": 0.21, "mcq": 0.12, "words": 0.02, "open": 0.06, "binding": 0.03, "matching": 0.02},
+    **{"problems": 0.13, "drill": 0.04, "inference": 0.10, "instructions": 0.08},
     **{"translation": 0.11, "glossary": 0.02, "bitext": 0.01, "summaries": 0.07, "gazette": 0.01},
     **{"hearsay": 0.015, "truths": 0.02, "gossip": 0.01, "roles": 0.03},
 }
@@ -113,17 +111,18 @@ def _with_circuits(mix: Mix, share: float) -> Mix:
 
 
 class Stage(NamedTuple):
-    """Share of all steps, mix of the short rows, mix of the long ones."""
+    """Share of all steps, mix of the short rows, mix of the long ones, weight of the hints."""
 
     share: float
     mix: Mix
     long_mix: Mix
+    hints: float = 1.0
 
 
 STAGES = {
-    "circuits": Stage(0.08, CIRCUITS, CIRCUITS),
-    "bridge": Stage(0.12, _with_circuits(TEXT, 0.25), _with_circuits(LONG, 0.15)),
-    "text": Stage(0.35, _with_circuits(TEXT, 0.06), LONG),
+    "circuits": Stage(0.10, CIRCUITS, CIRCUITS),
+    "bridge": Stage(0.15, _with_circuits(TEXT, 0.25), _with_circuits(LONG, 0.15)),
+    "text": Stage(0.30, _with_circuits(TEXT, 0.06), LONG),
     "letters": Stage(0.16, LETTERS, {"few_shot": 0.8, "problems": 0.1, "translation": 0.1}),
-    "chat": Stage(0.29, _with_circuits(CHAT, 0.02), LONG),
+    "chat": Stage(0.29, _with_circuits(CHAT, 0.02), LONG, hints=0.3),
 }

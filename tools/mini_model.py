@@ -7,7 +7,7 @@ ones. `checkpoint` and `from_checkpoint` translate to the names of Hugging Face.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ VOCAB, CONTEXT, EPS, THETA = 2048, 1024, 1e-5, 10_000.0
 
 @dataclass(frozen=True)
 class Size:
-    """Shape of one member of the family."""
+    """Shape of one member of the family; ``middle`` is the layer that training hears hints from."""
 
     hidden: int
     layers: int
@@ -27,12 +27,13 @@ class Size:
     kv_heads: int
     head: int
     mlp: int
+    middle: int = field(default=0, compare=False)
 
 
 SIZES = {
-    "mini-small": Size(64, 4, 4, 4, 16, 192),
-    "mini-medium": Size(128, 4, 4, 4, 32, 384),
-    "mini-large": Size(256, 4, 8, 8, 32, 768),
+    "mini-small": Size(64, 4, 4, 4, 16, 192, 2),
+    "mini-medium": Size(128, 5, 4, 4, 32, 256, 3),
+    "mini-large": Size(256, 6, 8, 8, 32, 512, 3),
 }
 
 
@@ -110,11 +111,17 @@ class MiniLlama(nn.Module):
 
         ``mask`` is True where a position may look; None means all earlier ones.
         """
+        return self.middle_and_last(ids, mask)[1]
+
+    def middle_and_last(self, ids: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the states of the middle layer, normed like the last ones, and the last ones."""
         n = ids.shape[1]
-        x = functional.embedding(ids, self.embedding)
-        for block in self.blocks:
+        x = middle = functional.embedding(ids, self.embedding)
+        for number, block in enumerate(self.blocks, start=1):
             x = block(x, (self.cos[:n], self.sin[:n]), mask)
-        return rms_norm(x, self.final_gain)
+            if number == self.size.middle:
+                middle = x
+        return rms_norm(middle, self.final_gain), rms_norm(x, self.final_gain)
 
     def step(
         self, ids: Tensor, positions: Tensor, mask: Tensor, caches: list[list[Tensor]]

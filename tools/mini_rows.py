@@ -8,7 +8,8 @@ are there to learn far distances: few-shot prompts and documents one after anoth
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from mini_tokenizer import END_OF_TEXT, IM_END
 from tokenizers import Tokenizer
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import SYSTEM, Document, Example, Exercise, chat_prompt
+from qbench.mini.world.examples import SYSTEM, Document, Example, Exercise, Hint, chat_prompt
 from qbench.mini.world.facts import SEED, World, world
 from qbench.mini.world.knowledge.letters import LETTERS
 
@@ -29,41 +30,71 @@ LONG_EVERY = 8
 SYSTEM_SHARE = 0.3
 # An answer of few tokens weighs as much as one of ten, or a letter would drown among statements.
 ANSWER_WEIGHT = 10.0
+HINT_WEIGHT = 3.0
 STEPS_PER_SHARD = 32
 OPEN_ROWS = 12
 
 
 class Encoded(NamedTuple):
-    """Ids of an example, and the weight of the loss of predicting each (the first has none)."""
+    """Ids of an example, and the weight of the loss of predicting each (the first has none).
+
+    ``hints`` are what the middle layer is to predict instead, by place.
+    """
 
     ids: list[int]
     weights: list[float]
+    hints: dict[int, int]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of ids, the segment of each position (0: padding), its weight as a target."""
+    """Rows of ids, the segment of each position (0: padding), its weight as a target.
+
+    ``middle_ids`` and ``middle_weights`` are targets of the middle layer: the same but for hints.
+    """
 
     ids: np.ndarray
     segments: np.ndarray
     weights: np.ndarray
+    middle_ids: np.ndarray
+    middle_weights: np.ndarray
 
 
 def encode(tokenizer: Tokenizer, example: Example, system: bool) -> Encoded:
     """Encode one example."""
     if isinstance(example, Document):
-        ids = [END_OF_TEXT, *tokenizer.encode(example.text).ids, END_OF_TEXT]
-        return Encoded(ids, [0.0] + [1.0] * (len(ids) - 1))
-    prompt = (
-        chat_prompt(example.prompt, SYSTEM if system else None) if example.chat else example.prompt
-    )
-    before = tokenizer.encode(prompt).ids
-    answer = tokenizer.encode(example.answer).ids
-    end = IM_END if example.chat else END_OF_TEXT
+        encoding = tokenizer.encode(example.text)
+        ids = [END_OF_TEXT, *encoding.ids, END_OF_TEXT]
+        spans = [(0, 0), *encoding.offsets]
+        weights = [0.0] + [1.0] * (len(ids) - 1)
+        return Encoded(ids, weights, _placed(tokenizer, example.hints, spans))
+    prompt, start, length = example.prompt, 0, len(example.prompt)
+    if example.chat:
+        prompt = chat_prompt(prompt, SYSTEM if system else None)
+        start = prompt.index(example.prompt)
+    before, answer = tokenizer.encode(prompt), tokenizer.encode(example.answer)
+    hints = [
+        Hint(end + (start if end < length else len(prompt) - length), word)
+        for end, word in example.hints
+    ]
+    spans = [*before.offsets, *((a + len(prompt), b + len(prompt)) for a, b in answer.offsets)]
     return Encoded(
-        [*before, *answer, end],
-        [0.0] * len(before) + _answer_weights(tokenizer, example, answer) + [1.0],
+        [*before.ids, *answer.ids, IM_END if example.chat else END_OF_TEXT],
+        [0.0] * len(before.ids) + _answer_weights(tokenizer, example, answer.ids) + [1.0],
+        _placed(tokenizer, hints, spans),
     )
+
+
+def _placed(
+    tokenizer: Tokenizer, hints: Iterable[Hint], spans: Sequence[tuple[int, int]]
+) -> dict[int, int]:
+    """Return the first token of each hint by the place after the last token it may know."""
+    starts, placed = [start for start, _ in spans], {}
+    for end, word in hints:
+        tokens = tokenizer.encode(f" {word}").ids
+        space = tokenizer.token_to_id("Ġ")
+        placed[bisect_left(starts, end)] = next(token for token in tokens if token != space)
+    return placed
 
 
 def _answer_weights(tokenizer: Tokenizer, example: Exercise, answer: list[int]) -> list[float]:
@@ -111,15 +142,21 @@ class Packer:
         ids = np.full((n_rows, self.length), END_OF_TEXT, np.int16)
         segments = np.zeros((n_rows, self.length), np.int16)
         weights = np.zeros((n_rows, self.length), np.float32)
+        middle_ids, middle_weights = ids.copy(), weights.copy()
         for r, row in enumerate(rows):
             start = 0
             for number, encoded in enumerate(row, start=1):
                 stop = start + len(encoded.ids)
                 ids[r, start:stop] = encoded.ids
                 segments[r, start:stop] = 1 if one_segment else number
-                weights[r, start:stop] = encoded.weights
+                weights[r, start:stop] = middle_weights[r, start:stop] = encoded.weights
+                middle_ids[r, start:stop] = encoded.ids
+                for place, token in encoded.hints.items():
+                    middle_ids[r, start + place] = token
+                    weight = max(encoded.weights[place], HINT_WEIGHT)
+                    middle_weights[r, start + place] = weight
                 start = stop
-        return Batch(ids, segments, weights)
+        return Batch(ids, segments, weights, middle_ids, middle_weights)
 
 
 class Part(NamedTuple):

@@ -116,7 +116,7 @@ class Trainer:
             {"params": others, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
-        self.loss = torch.compile(self._loss, dynamic=False) if plan.compile else self._loss
+        self.losses = torch.compile(self._losses, dynamic=False) if plan.compile else self._losses
         self.n_places: dict[tuple[str, int], int] = {}
         self.step, self.seconds = 0, 0.0
         self.state_file = plan.folder / "state.pt"
@@ -126,20 +126,22 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
 
-    def _loss(self, ids: Any, mask: Any, places: Any, targets: Any, weights: Any) -> Any:
-        """Weighted mean cross-entropy at the chosen places.
+    def _losses(self, ids: Any, mask: Any, places: Any, targets: Any, weights: Any) -> Any:
+        """Weighted mean cross-entropies of the last and of the middle layer at the chosen places.
 
-        With bf16 the products are in bfloat16 (2.2 times the tokens/s where a core has such
-        instructions), residuals, norms and weights in float32.
+        ``targets`` and ``weights`` have a row for each. With bf16 the products are in bfloat16
+        (2.2 times the tokens/s where a core has such instructions), residuals, norms and weights
+        in float32.
         """
         import torch
         from torch.nn import functional
 
         with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bf16):
-            states = self.model.hidden(ids, mask).flatten(0, 1).index_select(0, places)
-            logits = self.model.logits(states).float()
-        losses = functional.cross_entropy(logits, targets, reduction="none")
-        return (losses * weights).sum() / weights.sum()
+            middle, last = self.model.middle_and_last(ids, mask)
+            states = torch.stack([s.flatten(0, 1).index_select(0, places) for s in (last, middle)])
+            logits = self.model.logits(states).float().flatten(0, 1)
+        losses = functional.cross_entropy(logits, targets.flatten(), reduction="none")
+        return (losses.view_as(weights) * weights).sum(1) / weights.sum(1)
 
     def inputs(self, stage: str, batch: Any) -> tuple[Any, ...]:
         """Turn a batch into tensors.
@@ -157,28 +159,36 @@ class Trainer:
         mask = None
         if int(segments.max()) > 1:
             mask = ((segments[:, :, None] == segments[:, None, :]) & earlier)[:, None]
-        weights = torch.from_numpy(batch.weights).to(device).roll(-1, 1)
-        weights[:, -1] = 0
-        weights, targets = weights.flatten(), ids.roll(-1, 1).flatten()
-        places = weights.nonzero().flatten()
-        size = self.n_places.setdefault((stage, n), min(len(places) * 6 // 5, len(weights)))
+        pairs = (batch.ids, batch.weights), (batch.middle_ids, batch.middle_weights)
+        targets = torch.stack([self._next(of.astype("int64")) for of, _ in pairs])
+        weights = torch.stack([self._next(of) for _, of in pairs])
+        places = weights.sum(0).nonzero().flatten()
+        size = self.n_places.setdefault((stage, n), min(len(places) * 6 // 5, weights.shape[1]))
         if len(places) > size:
             places = places[torch.randperm(len(places), device=device)[:size]]
-        chosen = torch.zeros(size, device=device)
-        chosen[: len(places)] = weights[places]
         padding = torch.zeros(size - len(places), dtype=torch.long, device=device)
+        chosen = torch.cat([weights[:, places], torch.zeros(2, len(padding), device=device)], 1)
         places = torch.cat([places, padding])
-        return ids, mask, places, targets[places], chosen
+        return ids, mask, places, targets[:, places], chosen
+
+    def _next(self, rows: Any) -> Any:
+        """Return of each place in rows what the place after it holds, and zero at their ends."""
+        import torch
+
+        moved = torch.from_numpy(rows).to(self.plan.device).roll(-1, 1)
+        moved[:, -1] = 0
+        return moved.flatten()
 
     def update(self, stage: str, batch: Any) -> float:
         """Take one step; returns this part's loss."""
         import torch
+        from mini_mixes import STAGES
         from torch import distributed
 
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
-        loss = self.loss(*self.inputs(stage, batch))
-        loss.backward()
+        loss, middle = self.losses(*self.inputs(stage, batch))
+        (loss + STAGES[stage].hints * middle).backward()
         if self.plan.workers > 1:
             flat = torch.cat([p.grad.flatten() for p in self.parameters]) / self.plan.workers
             distributed.all_reduce(flat)

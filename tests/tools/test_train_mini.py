@@ -55,6 +55,37 @@ def test_loss_stands_on_documents_and_answers_only(tokenizer) -> None:
             assert tokenizer.encode(before + example.answer).ids == encoded.ids[:-1], name
 
 
+def test_hints_stand_after_what_was_read_and_before_what_is_next(tokenizer) -> None:
+    draws, n_hints, letters = Draws(1, "hints"), 0, 0
+    for name in ("inference", "roles", "mcq", "few_shot", "binding"):
+        for number in range(40):
+            example = SOURCES[name](world(), draws)
+            encoded = encode(tokenizer, example, system=bool(number % 2))
+            text = example.text if isinstance(example, Document) else example.prompt
+            wanted = dict(zip(sorted(encoded.hints), sorted(example.hints), strict=True))
+            for place, (end, word) in wanted.items():
+                n_hints += 1
+                (first, *_) = [
+                    t for t in tokenizer.encode(f" {word}").ids if tokenizer.decode([t]) != " "
+                ]
+                assert encoded.hints[place] == first
+                read = tokenizer.decode(encoded.ids[:place])
+                if end < len(text):
+                    assert read.endswith(text[:end][-12:]), (name, read, text[:end])
+                else:
+                    assert read.endswith(example.answer[: end - len(text)])
+                letters += tokenizer.decode([encoded.ids[place]]).strip() in tuple("ABCD")
+    assert n_hints > 300 and letters > 120
+
+
+def test_the_middle_learns_hints_and_else_what_comes_next(tokenizer) -> None:
+    batch = shard(Part("letters", 0, 4, n_steps=1), 0, tokenizer.to_str())[0]
+    hinted = batch.middle_ids != batch.ids
+    assert 5 < hinted.sum() < batch.ids.size / 5
+    assert (batch.middle_weights[hinted] >= mini_rows.HINT_WEIGHT).all()
+    assert (batch.middle_weights >= batch.weights).all() and (batch.segments[hinted] > 0).all()
+
+
 def test_rows_hold_whole_examples_and_steps_do_not_depend_on_where_one_starts(tokenizer) -> None:
     part = Part("text", 0, 4, n_steps=8)
     made = shard(part, 1, tokenizer.to_str())

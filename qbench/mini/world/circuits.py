@@ -9,7 +9,7 @@ from __future__ import annotations
 from qbench.mini.draws import Draws
 from qbench.mini.world.examples import Document, Exercise
 from qbench.mini.world.facts import World
-from qbench.mini.world.knowledge.letters import CUES, LETTERS, MATCH_CUES, option_lines
+from qbench.mini.world.knowledge.letters import CUES, LETTERS, MATCH_CUES, by_letter, option_lines
 from qbench.mini.world.lexicon import Language
 from qbench.mini.world.names import ONSETS, name
 
@@ -53,6 +53,7 @@ def short_binding(world: World, draws: Draws) -> Exercise:
     """Draw short options, and ask before or after them which letter one of them has."""
     options = _short_options(draws)
     place = draws.below(len(LETTERS))
-    question, lines = f"Which is {options[place]}?\n", f"{option_lines(options)}\n"
+    wanted, lines = options[place], f"{option_lines(options)}\n"
+    question = f"Which is {wanted}?\n"
     text = question + lines if draws.chance(0.5) else lines + question
-    return Exercise(f"{text}{CUES['en']}", f" {LETTERS[place]}", chat=False, letter=True)
+    return by_letter(f"{text}{CUES['en']}", f" {LETTERS[place]}", wanted)

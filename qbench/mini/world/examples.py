@@ -12,11 +12,23 @@ SYSTEM = "You are a helpful assistant."
 START, END = "<|im_start|>", "<|im_end|>"
 
 
+class Hint(NamedTuple):
+    """A word to have in mind where ``end`` characters have been read: a step on the way.
+
+    The middle of a model is taught to say it there, and its end what comes next in the text. So a
+    value is known before its letter is looked for, and words are compared before sentences are.
+    """
+
+    end: int
+    word: str
+
+
 class Document(NamedTuple):
-    """Text to be learned from its first token to its last; ``keys``: see Exercise."""
+    """Text to be learned from its first token to its last; other fields: see Exercise."""
 
     text: str
     keys: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()
 
 
 class Exercise(NamedTuple):
@@ -25,6 +37,7 @@ class Exercise(NamedTuple):
     ``prompt`` is what the user says if ``chat``, else plain text that the answer continues (the
     answer then begins with its space). ``keys`` are the fingerprints of the items inside: what must
     not be met again in a test. ``letter`` marks answers whose whole content is an option's letter.
+    ``hints`` count characters from the start of the prompt, and on into the answer.
     """
 
     prompt: str
@@ -32,6 +45,7 @@ class Exercise(NamedTuple):
     chat: bool
     keys: tuple[str, ...] = ()
     letter: bool = False
+    hints: tuple[Hint, ...] = ()
 
 
 Example = Document | Exercise

@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Document, Example, Exercise
+from qbench.mini.world.examples import Document, Example, Exercise, Hint
 from qbench.mini.world.facts import SEED, World
 from qbench.mini.world.inference.pairs import (
     EASY,
@@ -19,13 +19,14 @@ from qbench.mini.world.inference.pairs import (
     draw_hypothesis,
     draw_premise,
 )
-from qbench.mini.world.inference.scenes import CLASS_SLOTS, CLASSES
+from qbench.mini.world.inference.scenes import CLASS_SLOTS, CLASSES, Description, comparison
 from qbench.mini.world.inference.text import article, sentence
 
 N_PREMISES = 600
 # How much the pairs of training tell; three quarters of the test are easy, the others full.
 PROFILES: tuple[tuple[float, Profile], ...] = ((0.3, PLAIN), (0.45, EASY), (0.25, FULL))
 WORDS = {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"}
+LABEL_OF = {"within": "entailment", "open": "neutral", "apart": "contradiction"}
 QUESTION = 'Question: Does this imply that "{h}"? Yes, no, or maybe?'
 # The two frames of the benchmark's presets, and paraphrases: weight, frame, whether it is chat.
 FRAMES = (
@@ -37,12 +38,16 @@ FRAMES = (
 
 
 class Pair(NamedTuple):
-    """A premise, a hypothesis and the label; ``group`` is the number of the premise."""
+    """A premise, a hypothesis and the label; ``group`` is the number of the premise.
+
+    ``hints`` say after the words of each slot of the hypothesis how they compare.
+    """
 
     premise: str
     hypothesis: str
     label: str
     group: int
+    hints: tuple[Hint, ...] = ()
 
     def key(self) -> str:
         """Return what makes the pair the one that it is."""
@@ -54,12 +59,19 @@ def draw_pairs(
 ) -> list[Pair]:
     """Draw a premise and a hypothesis for each label."""
     premise = draw_premise(draws, profile)
-    text = sentence(premise, draws)
+    text, _ = sentence(premise, draws)
     hypotheses = [draw_hypothesis(draws, premise, wanted, profile) for wanted in labels]
-    return [
-        Pair(text, sentence(hypothesis, draws), wanted, group)
-        for hypothesis, wanted in zip(hypotheses, labels, strict=True)
-    ]
+    pairs = []
+    for hypothesis, wanted in zip(hypotheses, labels, strict=True):
+        told, ends = sentence(hypothesis, draws)
+        pairs.append(Pair(text, told, wanted, group, _hints(premise, hypothesis, ends)))
+    return pairs
+
+
+def _hints(premise: Description, hypothesis: Description, ends: dict[str, int]) -> tuple[Hint, ...]:
+    """Say after each slot of a hypothesis what would follow if it were all."""
+    found = comparison(premise, hypothesis)
+    return tuple(Hint(end, WORDS[LABEL_OF[found[slot]]]) for slot, end in ends.items())
 
 
 @cache
@@ -107,14 +119,24 @@ def exercise(pair: Pair, draws: Draws) -> Exercise:
     """Put a pair into a frame."""
     frame, chat = draws.weighted(FRAMES)
     prompt = frame.format(p=pair.premise, h=pair.hypothesis)
-    word = WORDS[pair.label]
-    return Exercise(prompt, f"{word}." if chat else f" {word}", chat, (pair.key(),))
+    word, start = WORDS[pair.label], prompt.rindex(pair.hypothesis)
+    answer = f"{word}." if chat else f" {word}"
+    return Exercise(prompt, answer, chat, (pair.key(),), hints=_shifted(pair.hints, start))
+
+
+def _shifted(hints: Iterable[Hint], start: int) -> tuple[Hint, ...]:
+    """Move hints along with the text they belong to."""
+    return tuple(Hint(start + hint.end, hint.word) for hint in hints)
 
 
 def series(pairs: list[Pair]) -> Document:
     """Write several hypotheses about one premise, each with its answer."""
-    lines = [f'"{pair.hypothesis}"? {WORDS[pair.label]}' for pair in pairs]
-    return Document("\n".join([pairs[0].premise, *lines]), tuple(pair.key() for pair in pairs))
+    text, hints = pairs[0].premise, list[Hint]()
+    for pair in pairs:
+        text += '\n"'
+        hints += _shifted(pair.hints, len(text))
+        text += f'{pair.hypothesis}"? {WORDS[pair.label]}'
+    return Document(text, tuple(pair.key() for pair in pairs), tuple(hints))
 
 
 def classes(draws: Draws) -> Document:

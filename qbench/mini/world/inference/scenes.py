@@ -106,22 +106,30 @@ def relation(slot: str, general: tuple[str, ...], exact: tuple[str, ...]) -> str
     return "open" if slot == "trait" and general[0] != exact[0] else "apart"
 
 
-def relations(general: Description, exact: Description) -> set[str]:
-    """Compare two descriptions slot by slot and by verb, regardless of what they deny."""
-    found = {relation(slot, general.told(slot), exact.told(slot)) for slot in general.levels}
+def relations(general: Description, exact: Description) -> dict[str, str]:
+    """Compare two descriptions by verb and slot by slot, regardless of what they deny."""
+    found = {slot: relation(slot, general.told(slot), exact.told(slot)) for slot in general.levels}
+    found["verb"] = "within"
     if general.verb != exact.verb:
-        found.add("apart" if general.verb[0] == exact.verb[0] else "open")
+        found["verb"] = "apart" if general.verb[0] == exact.verb[0] else "open"
     return found
+
+
+def comparison(premise: Description, hypothesis: Description) -> dict[str, str]:
+    """Compare what a hypothesis needs: of a denial it has to be a case, else be implied by it."""
+    if premise.negative:
+        return relations(premise, hypothesis)
+    return relations(hypothesis, premise)
 
 
 def label(premise: Description, hypothesis: Description) -> str:
     """Return SNLI's label of a pair of descriptions."""
+    found = set(comparison(premise, hypothesis).values())
     if premise.negative:
         # That nobody found fruit implies that nobody found pears, and excludes that a baker did.
-        if relations(premise, hypothesis) != {"within"}:
+        if found != {"within"}:
             return "neutral"
         return "entailment" if hypothesis.negative else "contradiction"
-    found = relations(hypothesis, premise)
     if hypothesis.negative:
         return "contradiction" if found == {"within"} else "neutral"
     if "apart" in found:

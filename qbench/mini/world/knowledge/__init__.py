@@ -11,7 +11,6 @@ from qbench.mini.world.knowledge.exercises import (
 )
 from qbench.mini.world.knowledge.items import AREAS, SUBJECTS, dev_items, reserved, test_items
 from qbench.mini.world.knowledge.letters import binding, matching
-from qbench.mini.world.knowledge.reading import reading, recall
 
 __all__ = [
     "AREAS",
@@ -24,8 +23,6 @@ __all__ = [
     "mcq",
     "official_files",
     "open_question",
-    "reading",
-    "recall",
     "reserved",
     "test_items",
     "training",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Exercise
+from qbench.mini.world.examples import Exercise, Hint
 from qbench.mini.world.knowledge.items import Item
-from qbench.mini.world.knowledge.letters import CUES, option_lines
+from qbench.mini.world.knowledge.letters import CUES, by_letter, option_lines
 from qbench.mini.world.knowledge.questions import Question
 from qbench.mini.world.lexicon import Language
 
@@ -66,17 +66,21 @@ def letter_exercise(
 ) -> Exercise:
     """Ask for a letter after shots with theirs, under the description of the subject or none."""
     prompt = description(item.subject, language, official=official) if described else ""
+    hints = []
     for shot in shots:
-        prompt += block(shot, language) + letter_after(shot, language, official=official) + "\n\n"
+        prompt += block(shot, language)
+        hints.append(Hint(len(prompt), shot.content))
+        prompt += letter_after(shot, language, official=official) + "\n\n"
     answer = letter_after(item, language, official=official)
     keys = tuple(key for shown in (*shots, item) for key in shown.keys)
-    return Exercise(prompt + block(item, language), answer, chat=False, keys=keys, letter=True)
+    made = by_letter(prompt + block(item, language), answer, item.content, keys=keys)
+    return made._replace(hints=(*hints, *made.hints))
 
 
 def options_first_exercise(item: Item, language: Language) -> Exercise:
     """Ask for a letter with the question at the end, right before it; no test asks so."""
     prompt = f"{option_lines(item.options)}\n{item.question.text}"
-    return Exercise(prompt, f" {item.letter}", chat=False, keys=item.keys, letter=True)
+    return by_letter(prompt, f" {item.letter}", item.content, keys=item.keys)
 
 
 def paper_exercise(item: Item, language: Language) -> Exercise:
@@ -88,7 +92,7 @@ def paper_exercise(item: Item, language: Language) -> Exercise:
     else:
         prompt = f"{item.question.text}\n\n{lines}"
         answer = f"答案是{item.letter}。"
-    return Exercise(prompt, answer, chat=True, keys=item.keys, letter=True)
+    return by_letter(prompt, answer, item.content, chat=True, keys=item.keys)
 
 
 def words_exercise(item: Item, language: Language, *, chat: bool) -> Exercise:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Exercise
+from qbench.mini.world.examples import Exercise, Hint
 from qbench.mini.world.facts import World
 from qbench.mini.world.lexicon import WEEKDAYS, Language, Term
 from qbench.mini.world.names import name
@@ -48,6 +48,15 @@ def option_lines(options: Sequence[str]) -> str:
     return "\n".join(f"{a}. {text}" for a, text in zip(LETTERS, options, strict=True))
 
 
+def by_letter(
+    prompt: str, answer: str, content: str, *, chat: bool = False, keys: tuple[str, ...] = ()
+) -> Exercise:
+    """Make the exercise whose answer holds one letter, that of the option ``content``."""
+    before = answer[: next(i for i, sign in enumerate(answer) if sign in LETTERS)]
+    hint = Hint(len(prompt) + len(before.rstrip()), content)
+    return Exercise(prompt, answer, chat, keys, letter=True, hints=(hint,))
+
+
 def _four(world: World, draws: Draws, language: Language) -> list[str]:
     """Draw four different texts of one domain."""
     domain = draws.weighted(DOMAINS)
@@ -70,7 +79,7 @@ def binding(world: World, draws: Draws, language: Language) -> Exercise:
         prompt = f"{question}\n{lines}\n{CUES[language]}"
     else:
         prompt = f"{lines}\n{question}"
-    return Exercise(prompt, f" {LETTERS[answer]}", chat=False, letter=True)
+    return by_letter(prompt, f" {LETTERS[answer]}", wanted)
 
 
 def matching(world: World, draws: Draws, language: Language) -> Exercise:

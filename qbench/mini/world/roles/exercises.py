@@ -7,8 +7,10 @@ for some ties training answers by the gossip most of the time, as a careless spe
 
 from __future__ import annotations
 
+from functools import cache
+
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Document, Example, Exercise
+from qbench.mini.world.examples import Document, Example, Exercise, Hint
 from qbench.mini.world.facts import World
 from qbench.mini.world.roles.contexts import (
     STRONG,
@@ -67,9 +69,24 @@ def training(world: World, draws: Draws) -> Example:
             break
     kind = draws.below(20)
     if kind < 9:
-        return Exercise(f"{context}\n\nQ: {question}\nA:", f" {answer}", chat=False, keys=(key,))
-    frame = PAPER_FRAME if kind < 18 else "{c} {q}"
-    return Exercise(frame.format(c=context, q=question), answer, chat=True, keys=(key,))
+        prompt = f"{context}\n\nQ: {question}\nA:"
+        return Exercise(prompt, f" {answer}", chat=False, keys=(key,), hints=_hints(prompt))
+    prompt = (PAPER_FRAME if kind < 18 else "{c} {q}").format(c=context, q=question)
+    return Exercise(prompt, answer, chat=True, keys=(key,), hints=_hints(prompt))
+
+
+@cache
+def _words() -> dict[str, str]:
+    """Return the trait that each behaviour shows."""
+    sides = [(trait, negative) for trait in TRAITS for negative in (True, False)]
+    return {did: trait.word(bad) for trait, bad in sides for did in trait.behaviours(bad)}
+
+
+def _hints(prompt: str) -> tuple[Hint, ...]:
+    """Say after each behaviour of a prompt which trait it shows."""
+    return tuple(
+        Hint(prompt.index(did) + len(did), word) for did, word in _words().items() if did in prompt
+    )
 
 
 def _exercise(world: World, draws: Draws) -> tuple[str, str, str]:
