@@ -32,7 +32,7 @@ class Size:
 
 SIZES = {
     "mini-small": Size(64, 4, 4, 4, 16, 192, 2),
-    "mini-medium": Size(128, 5, 4, 4, 32, 256, 3),
+    "mini-medium": Size(128, 6, 4, 4, 32, 192, 3),
     "mini-large": Size(256, 6, 8, 8, 32, 512, 3),
 }
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 from qbench.mini.draws import Draws
 from qbench.mini.world.examples import Document, Exercise
 from qbench.mini.world.facts import World
-from qbench.mini.world.knowledge.letters import CUES, LETTERS, MATCH_CUES, by_letter, option_lines
+from qbench.mini.world.knowledge.letters import (
+    CUES,
+    LETTERS,
+    MATCH_CUES,
+    by_letter,
+    option_lines,
+    pairs_exercise,
+)
 from qbench.mini.world.lexicon import Language
 from qbench.mini.world.names import ONSETS, name
 
@@ -42,11 +49,7 @@ def _short_options(draws: Draws) -> list[str]:
 
 def pairing(world: World, draws: Draws) -> Exercise:
     """Draw short options, then each of them again with its letter, in another order."""
-    options = _short_options(draws)
-    pairs = draws.shuffled(list(zip(LETTERS, options, strict=True)))
-    answer = "".join(f" {option} {letter}." for letter, option in pairs)
-    prompt = f"{option_lines(options)}\n{MATCH_CUES['en']}"
-    return Exercise(prompt, answer, chat=False, letter=True)
+    return pairs_exercise(draws, _short_options(draws), MATCH_CUES["en"], letter=True)
 
 
 def short_binding(world: World, draws: Draws) -> Exercise:

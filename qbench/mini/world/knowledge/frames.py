@@ -107,7 +107,9 @@ def words_exercise(item: Item, language: Language, *, chat: bool) -> Exercise:
     else:
         space = " " if language == "en" else ""
         answer = f"{space}{item.content} {item.letter}"
-    return Exercise(prompt, answer, chat=chat, keys=item.keys)
+    end = len(prompt) + len(answer[: answer.rindex(item.letter)].rstrip())
+    hints = (Hint(end, item.content),)
+    return Exercise(prompt, answer, chat=chat, keys=item.keys, hints=hints)
 
 
 def open_prompt(question: Question, language: Language) -> str:

@@ -57,6 +57,16 @@ def by_letter(
     return Exercise(prompt, answer, chat, keys, letter=True, hints=(hint,))
 
 
+def pairs_exercise(draws: Draws, options: Sequence[str], cue: str, *, letter: bool) -> Exercise:
+    """Name all options in a new order, each with its letter after it."""
+    prompt, answer, hints = f"{option_lines(options)}\n{cue}", "", []
+    for sign, option in draws.shuffled([*zip(LETTERS, options, strict=True)]):
+        answer += f" {option}"
+        hints.append(Hint(len(prompt + answer), option))
+        answer += f" {sign}."
+    return Exercise(prompt, answer, chat=False, letter=letter, hints=tuple(hints))
+
+
 def _four(world: World, draws: Draws, language: Language) -> list[str]:
     """Draw four different texts of one domain."""
     domain = draws.weighted(DOMAINS)
@@ -85,6 +95,4 @@ def binding(world: World, draws: Draws, language: Language) -> Exercise:
 def matching(world: World, draws: Draws, language: Language) -> Exercise:
     """Name all four options in a new order, each with its letter after it."""
     options = _four(world, draws, language)
-    pairs = draws.shuffled([*zip(options, LETTERS, strict=True)])
-    prompt = f"{option_lines(options)}\n{MATCH_CUES[language]}"
-    return Exercise(prompt, "".join(f" {text} {letter}." for text, letter in pairs), chat=False)
+    return pairs_exercise(draws, options, MATCH_CUES[language], letter=False)
