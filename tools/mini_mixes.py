@@ -80,20 +80,20 @@ CIRCUITS: Mix = {
     **{"copying": 0.10, "glossary": 0.15, "pairing": 0.40, "short_binding": 0.25, "binding": 0.10},
 }
 TEXT: Mix = {
-    **{"corpus": 0.18, "mcq": 0.15, "words": 0.02, "open": 0.09, "binding": 0.02, "matching": 0.01},
-    **{"problems": 0.13, "drill": 0.04, "inference": 0.10, "instructions": 0.08},
-    **{"translation": 0.09, "glossary": 0.02, "bitext": 0.01, "summaries": 0.05, "gazette": 0.01},
-    **{"hearsay": 0.015, "truths": 0.02, "gossip": 0.01, "roles": 0.03},
+    **{"corpus": 0.18, "open": 0.20, "mcq": 0.05, "words": 0.01, "binding": 0.02, "matching": 0.01},
+    **{"problems": 0.12, "drill": 0.03, "inference": 0.12, "instructions": 0.09},
+    **{"translation": 0.08, "glossary": 0.02, "bitext": 0.01, "summaries": 0.05, "gazette": 0.01},
+    **{"hearsay": 0.012, "truths": 0.015, "gossip": 0.01, "roles": 0.025},
 }
 LETTERS: Mix = {
-    **{"mcq": 0.30, "binding": 0.05, "words": 0.03, "open": 0.08, "short_binding": 0.02},
-    **{"inference": 0.24, "roles": 0.06, "truths": 0.01, "instructions": 0.04, "corpus": 0.06},
-    **{"problems": 0.05, "drill": 0.01, "translation": 0.03, "summaries": 0.02},
+    **{"mcq": 0.30, "open": 0.14, "binding": 0.05, "words": 0.02, "short_binding": 0.02},
+    **{"inference": 0.20, "roles": 0.05, "truths": 0.01, "instructions": 0.05, "corpus": 0.06},
+    **{"problems": 0.06, "drill": 0.01, "translation": 0.03, "summaries": 0.02},
 }
 CHAT: Mix = {
     **TEXT,
     **{"corpus": 0.13, "bitext": 0.0, "gazette": 0.0, "drill": 0.02, "gossip": 0.005},
-    **{"hearsay": 0.01, "mcq": 0.17},
+    **{"hearsay": 0.01, "mcq": 0.16, "open": 0.14},
 }
 LONG: Mix = {
     **{"few_shot": 0.40, "corpus": 0.25, "gazette": 0.05, "problems": 0.10, "mcq": 0.10},
@@ -120,9 +120,9 @@ class Stage(NamedTuple):
 
 
 STAGES = {
-    "circuits": Stage(0.08, CIRCUITS, CIRCUITS),
-    "bridge": Stage(0.10, _with_circuits(TEXT, 0.35), _with_circuits(LONG, 0.15)),
-    "text": Stage(0.36, _with_circuits(TEXT, 0.06), LONG),
+    "circuits": Stage(0.06, CIRCUITS, CIRCUITS),
+    "bridge": Stage(0.08, _with_circuits(TEXT, 0.35), _with_circuits(LONG, 0.15)),
+    "text": Stage(0.40, _with_circuits(TEXT, 0.06), LONG),
     "letters": Stage(0.18, LETTERS, {"few_shot": 0.8, "problems": 0.1, "translation": 0.1}),
     "chat": Stage(0.28, _with_circuits(CHAT, 0.02), LONG, hints=0.3),
 }

@@ -31,7 +31,7 @@ ALLOCATOR = {
 }
 SEED = 2402
 PEAK_RATES = {"mini-small": 3e-3, "mini-medium": 2.5e-3, "mini-large": 2e-3}
-WARMUP, DECAY, LAST_RATE = 60, 0.45, 0.02
+WARMUP, DECAY, LAST_RATE = 60, 0.9, 0.02
 STEPS = 6000
 SAVE_SECONDS, LOG_STEPS = 120, 50
 N_TOKENIZER_WORLDS, N_PER_WORLD = 40, 1500
@@ -62,7 +62,7 @@ class Plan:
         return ends
 
     def rate(self, step: int) -> float:
-        """Learning rate: up, flat, and linearly down over the last part."""
+        """Learning rate: up, flat while circuits form, and linearly down from there."""
         falling = (self.steps - step) / (DECAY * self.steps)
         return PEAK_RATES[self.size] * min(1.0, (step + 1) / WARMUP, max(falling, LAST_RATE))
 

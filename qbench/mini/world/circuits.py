@@ -13,6 +13,7 @@ from qbench.mini.world.knowledge.letters import (
     CUES,
     LETTERS,
     MATCH_CUES,
+    TRANSLATED_SHARE,
     by_letter,
     option_lines,
     pairs_exercise,
@@ -41,22 +42,23 @@ def copying(world: World, draws: Draws) -> Document:
     return Document("\n".join(lines))
 
 
-def _short_options(draws: Draws) -> list[str]:
-    """Draw four options of one syllable or one character each."""
-    english, drawn = draws.chance(0.6), draws.sample(_SPELLED, len(LETTERS))
-    return [s.capitalize() if english else ONSETS[s] for s in drawn]
+def _short_options(draws: Draws) -> tuple[list[str], list[str]]:
+    """Draw four options of one syllable or one character each, and the same the other way."""
+    drawn = draws.sample(_SPELLED, len(LETTERS))
+    spelled = [s.capitalize() for s in drawn], [ONSETS[s] for s in drawn]
+    return spelled if draws.chance(0.6) else spelled[::-1]
 
 
 def pairing(world: World, draws: Draws) -> Exercise:
     """Draw short options, then each of them again with its letter, in another order."""
-    return pairs_exercise(draws, _short_options(draws), MATCH_CUES["en"], letter=True)
+    return pairs_exercise(draws, _short_options(draws)[0], MATCH_CUES["en"], letter=True)
 
 
 def short_binding(world: World, draws: Draws) -> Exercise:
     """Draw short options, and ask before or after them which letter one of them has."""
-    options = _short_options(draws)
+    options, others = _short_options(draws)
     place = draws.below(len(LETTERS))
     wanted, lines = options[place], f"{option_lines(options)}\n"
-    question = f"Which is {wanted}?\n"
+    question = f"Which is {others[place] if draws.chance(TRANSLATED_SHARE) else wanted}?\n"
     text = question + lines if draws.chance(0.5) else lines + question
     return by_letter(f"{text}{CUES['en']}", f" {LETTERS[place]}", wanted)

@@ -39,6 +39,7 @@ DOMAINS: tuple[tuple[float, str], ...] = (
     (1.0, "years"),
     (2.0, NEW_NAMES),
 )
+TRANSLATED_SHARE = 0.5
 MATCH_CUES = {"en": "Match:", "zh": "配对："}
 CUES = {"en": "Answer:", "zh": "答案："}
 
@@ -67,24 +68,29 @@ def pairs_exercise(draws: Draws, options: Sequence[str], cue: str, *, letter: bo
     return Exercise(prompt, answer, chat=False, letter=letter, hints=tuple(hints))
 
 
-def _four(world: World, draws: Draws, language: Language) -> list[str]:
-    """Draw four different texts of one domain."""
+def _four(world: World, draws: Draws) -> list[Term]:
+    """Draw four different things of one domain."""
     domain = draws.weighted(DOMAINS)
     if domain == NEW_NAMES:
-        found: dict[Term, str] = {}
+        found: dict[Term, None] = {}
         while len(found) < len(LETTERS):
-            term = name(draws)
-            found[term] = term.text(language)
-        return list(found.values())
-    members = WEEKDAYS if domain == "weekdays" else world.things[domain]
-    return [term.text(language) for term in draws.sample(members, len(LETTERS))]
+            found[name(draws)] = None
+        return list(found)
+    return draws.sample(WEEKDAYS if domain == "weekdays" else world.things[domain], len(LETTERS))
 
 
 def binding(world: World, draws: Draws, language: Language) -> Exercise:
-    """Name the letter of a text, which is asked for before the options or after them."""
-    options, answer = _four(world, draws, language), draws.below(len(LETTERS))
+    """Name the letter of a text, which is asked for before the options or after them.
+
+    Half the time it is asked for in the other language: where the same word is on two lines, a
+    model can mark it without having anything in mind, and that is of no use for other questions.
+    """
+    terms, answer = _four(world, draws), draws.below(len(LETTERS))
+    options = [term.text(language) for term in terms]
     lines, wanted = option_lines(options), options[answer]
-    question = f"Which is {wanted}?" if language == "en" else f"哪个是{wanted}？"
+    other: Language = "zh" if language == "en" else "en"
+    asked = terms[answer].text(other) if draws.chance(TRANSLATED_SHARE) else wanted
+    question = f"Which is {asked}?" if language == "en" else f"哪个是{asked}？"
     if draws.chance(0.5):
         prompt = f"{question}\n{lines}\n{CUES[language]}"
     else:
@@ -94,5 +100,5 @@ def binding(world: World, draws: Draws, language: Language) -> Exercise:
 
 def matching(world: World, draws: Draws, language: Language) -> Exercise:
     """Name all four options in a new order, each with its letter after it."""
-    options = _four(world, draws, language)
+    options = [term.text(language) for term in _four(world, draws)]
     return pairs_exercise(draws, options, MATCH_CUES[language], letter=False)
