@@ -4,11 +4,11 @@ Stages one after another, each with little beside what it is for, because what t
 learn is not learned while most of the gradient is about something else: *circuits* repeats names,
 spells them out in the other language and binds short options to their letters; *facts* asks for
 what there is to know; *letters* asks for the letters of that; *pairs* compares sentences and says
-who of two it was; *text* is everything, stated in many registers and asked in every form; *chat* is
-the same with more exercises. Each keeps a part of those before it: without that the letters of
-short options were at chance again after 120 steps (mini-medium; 0.83 with it). In this order the
-letters of facts stood at 0.50 and the labels of sentence pairs at 0.57 after 21 M tokens of
-mini-medium; where everything came at once, both were at chance after 24 M.
+who of two it was; *sums* works problems out; *writing* follows instructions, translates and sums
+up; *chat* is everything, while the learning rate falls. Each keeps a part of those before it:
+without that the letters of short options were at chance again after 120 steps (mini-medium; 0.83
+with it). In this order the letters of facts stood at 0.50 and the labels of sentence pairs at 0.57
+after 21 M tokens of mini-medium; where everything came at once, both were at chance after 24 M.
 
 All along a layer in the middle learns hints (``Stage.hints`` is the weight of its loss), less so
 at the end.
@@ -93,29 +93,27 @@ PAIRS: Mix = {
     **{"inference": 0.46, "roles": 0.25, "gossip": 0.01, "mcq": 0.10, "open": 0.08},
     **{"binding": 0.04, "corpus": 0.06},
 }
-TEXT: Mix = {
-    **{"corpus": 0.13, "open": 0.10, "mcq": 0.12, "words": 0.01, "binding": 0.02, "matching": 0.01},
-    **{"problems": 0.15, "drill": 0.04, "inference": 0.11, "instructions": 0.10},
-    **{"translation": 0.09, "glossary": 0.01, "bitext": 0.01, "summaries": 0.06, "gazette": 0.01},
-    **{"hearsay": 0.015, "truths": 0.015, "gossip": 0.005, "roles": 0.03},
+SUMS: Mix = {
+    **{"problems": 0.50, "drill": 0.12, "inference": 0.12, "mcq": 0.10, "open": 0.06},
+    **{"roles": 0.04, "binding": 0.02, "corpus": 0.04},
+}
+WRITING: Mix = {
+    **{"instructions": 0.28, "translation": 0.20, "summaries": 0.12, "bitext": 0.01},
+    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "inference": 0.10, "mcq": 0.08},
+    **{"open": 0.05, "roles": 0.03, "corpus": 0.03},
 }
 CHAT: Mix = {
-    **TEXT,
-    **{"corpus": 0.10, "bitext": 0.0, "gazette": 0.0, "drill": 0.02, "hearsay": 0.01},
+    **{"corpus": 0.09, "open": 0.08, "mcq": 0.10, "words": 0.01, "binding": 0.01},
+    **{"problems": 0.16, "drill": 0.02, "inference": 0.13, "instructions": 0.13},
+    **{"translation": 0.10, "glossary": 0.01, "summaries": 0.06, "roles": 0.04},
+    **{"hearsay": 0.015, "truths": 0.015, "gossip": 0.005},
 }
+# What the tokenizer is learned from.
+TEXT: Mix = {**CHAT, "bitext": 0.01, "gazette": 0.01, "matching": 0.01}
 LONG: Mix = {
     **{"few_shot": 0.40, "corpus": 0.25, "gazette": 0.05, "problems": 0.10, "mcq": 0.10},
     **{"translation": 0.10},
 }
-
-
-def _with_circuits(mix: Mix, share: float) -> Mix:
-    """Replace a share of a mix by the circuits, which are soon lost without."""
-    scale = (1 - share) / sum(mix.values())
-    mixed = {name: scale * part for name, part in mix.items()}
-    for name, part in CIRCUITS.items():
-        mixed[name] = mixed.get(name, 0.0) + share * part
-    return mixed
 
 
 class Stage(NamedTuple):
@@ -128,10 +126,11 @@ class Stage(NamedTuple):
 
 
 STAGES = {
-    "circuits": Stage(0.07, CIRCUITS, CIRCUITS),
-    "facts": Stage(0.15, FACTS, {"corpus": 0.6, "few_shot": 0.4}),
-    "letters": Stage(0.12, LETTERS, {"few_shot": 1.0}),
-    "pairs": Stage(0.16, PAIRS, {"few_shot": 0.5, "inference": 0.5}),
-    "text": Stage(0.27, _with_circuits(TEXT, 0.03), LONG),
-    "chat": Stage(0.23, _with_circuits(CHAT, 0.02), LONG, hints=0.3),
+    "circuits": Stage(0.06, CIRCUITS, CIRCUITS),
+    "facts": Stage(0.14, FACTS, {"corpus": 0.6, "few_shot": 0.4}),
+    "letters": Stage(0.11, LETTERS, {"few_shot": 1.0}),
+    "pairs": Stage(0.17, PAIRS, {"few_shot": 0.5, "inference": 0.5}),
+    "sums": Stage(0.12, SUMS, {"few_shot": 0.4, "problems": 0.6}),
+    "writing": Stage(0.12, WRITING, {"few_shot": 0.4, "summaries": 0.3, "translation": 0.3}),
+    "chat": Stage(0.28, CHAT, LONG, hints=0.3),
 }

@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "8ac5d0c687db9faddc6741a768642f5691a3922a5635fc083fc7d6e1995915ac"
+PACKS_SHA256 = "b23b6ad2afdc8f981a7c767482c65e1397841e1b51bdb5c54e6ffe427c19721e"
 
 
 @pytest.fixture

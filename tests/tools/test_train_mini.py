@@ -87,7 +87,7 @@ def test_the_middle_learns_hints_and_else_what_comes_next(tokenizer) -> None:
 
 
 def test_rows_hold_whole_examples_and_steps_do_not_depend_on_where_one_starts(tokenizer) -> None:
-    part = Part("text", 0, 4, n_steps=8)
+    part = Part("writing", 0, 4, n_steps=8)
     made = shard(part, 1, tokenizer.to_str())
     assert len(made) == 8
     for batch in made:
@@ -101,7 +101,7 @@ def test_rows_hold_whole_examples_and_steps_do_not_depend_on_where_one_starts(to
     for one, other in zip(made[3:6], later, strict=True):
         assert np.array_equal(one.ids, other.ids)
         assert np.array_equal(one.weights, other.weights)
-    other = shard(Part("text", 1, 4, n_steps=8), 1, tokenizer.to_str())
+    other = shard(Part("writing", 1, 4, n_steps=8), 1, tokenizer.to_str())
     assert not np.array_equal(made[0].ids, other[0].ids)
 
 
