@@ -1,4 +1,4 @@
-"""Exercises that need nothing but their prompt: copying, and short options with their letters.
+"""Exercises that need no facts: copying, and short options with their letters.
 
 Little is learned before a model can copy from its context and bind an option to its letter; both
 are found soonest where the text is short and everything else is easy.

@@ -12,7 +12,7 @@ from qbench.mini.draws import Draws
 from qbench.mini.world.examples import Exercise, Hint
 from qbench.mini.world.facts import World
 from qbench.mini.world.lexicon import WEEKDAYS, Language, Term
-from qbench.mini.world.names import name
+from qbench.mini.world.names import names
 
 LETTERS = ("A", "B", "C", "D")
 NEW_NAMES = "new names"
@@ -72,10 +72,7 @@ def _four(world: World, draws: Draws) -> list[Term]:
     """Draw four different things of one domain."""
     domain = draws.weighted(DOMAINS)
     if domain == NEW_NAMES:
-        found: dict[Term, None] = {}
-        while len(found) < len(LETTERS):
-            found[name(draws)] = None
-        return list(found)
+        return names(draws, len(LETTERS))
     return draws.sample(WEEKDAYS if domain == "weekdays" else world.things[domain], len(LETTERS))
 
 
