@@ -1,6 +1,6 @@
 """Search everything that a model was trained on for the items that it is tested with.
 
-    python tools/check_overlap.py --run runs/mini-large --steps 6000 [--workers 2]
+    python tools/check_overlap.py --size mini-large [--steps N] [--run DIR] [--workers 2]
 
 Draws the very examples of the run again, in as many processes as there were workers, and exits with
 1 if a test item occurs in one, by its key or as text. See qbench/mini/world/overlap.py for what
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from mini_plan import COURSES, Plan
 from mini_rows import STEPS_PER_SHARD, Part, packed
 from tokenizers import Tokenizer
-from train_mini import STEPS, Plan
 
 from qbench.mini.world import families, overlap
 from qbench.mini.world.examples import Example
@@ -47,11 +47,13 @@ def check(parts: list[tuple[Part, int]], tokenizer_json: str) -> tuple[int, list
 def main() -> int:
     """Parse the command line, search, and report."""
     parser = argparse.ArgumentParser(description="Search the training examples for test items.")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--size", choices=sorted(COURSES), default="mini-large")
+    parser.add_argument("--steps", type=int, help="default: as many as the size is made with")
+    parser.add_argument("--run", type=Path, help="folder of the run (default: runs/SIZE)")
     parser.add_argument("--workers", type=int, default=2, help="as many as the run had")
     asked = parser.parse_args()
-    plan = Plan("mini-large", asked.steps, asked.run, "cpu", asked.workers)
+    steps, run = asked.steps or COURSES[asked.size].steps, asked.run or Path("runs") / asked.size
+    plan = Plan(asked.size, steps, run, "cpu", asked.workers)
     shards, begin = [], 0
     for stage, end in plan.stages():
         length, n_steps, begin = min(STEPS_PER_SHARD, end - begin), end - begin, end
@@ -60,7 +62,7 @@ def main() -> int:
             for number in range(-(-n_steps // length))
             for place in range(asked.workers)
         ]
-    text = (asked.run / "tokenizer.json").read_text()
+    text = (run / "tokenizer.json").read_text()
     groups = [shards[i :: asked.workers] for i in range(asked.workers)]
     with ProcessPoolExecutor(asked.workers) as pool:
         results = list(pool.map(check, groups, [text] * asked.workers))

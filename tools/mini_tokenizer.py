@@ -95,3 +95,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     for name, content in (("tokenizer_config", configuration), ("generation_config", generation)):
         (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / "tokenizer.json").write_text(tokenizer.to_str() + "\n")
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read the tokenizer of a folder."""
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))

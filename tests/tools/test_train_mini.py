@@ -17,9 +17,9 @@ import mini_rows  # noqa: E402
 from mini_mixes import SOURCES, STAGES  # noqa: E402
 from mini_model import SIZES, MiniLlama, checkpoint, config, from_checkpoint  # noqa: E402
 from mini_rows import Part, batches, encode, shard  # noqa: E402
-from mini_tokenizer import END_OF_TEXT, IM_END, save_tokenizer  # noqa: E402
+from mini_tokenizer import END_OF_TEXT, IM_END, load_tokenizer, save_tokenizer  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
-from train_mini import load_tokenizer, make_tokenizer  # noqa: E402
+from train_mini import make_tokenizer  # noqa: E402
 
 import qbench as qb  # noqa: E402
 from qbench.mini.draws import Draws  # noqa: E402

@@ -1,0 +1,203 @@
+"""One process of a run of training: model, optimizer, log and state.
+
+Processes share out every batch and average their gradients. A run keeps its state in its folder
+and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from mini_mixes import STAGES
+from mini_model import SIZES, MiniLlama
+from mini_plan import Plan
+from mini_rows import STEPS_PER_SHARD, TOKENS_PER_STEP, Batch, Part, batches
+from mini_tokenizer import load_tokenizer
+from tokenizers import Tokenizer
+from torch import Tensor, distributed
+from torch.nn import functional
+
+SEED = 2402
+SAVE_SECONDS, LOG_STEPS = 120, 50
+
+
+class Trainer:
+    """One process of a run: its part of each batch, gradients averaged with the others'."""
+
+    def __init__(self, plan: Plan, rank: int) -> None:
+        self.plan, self.rank = plan, rank
+        torch.manual_seed(SEED)
+        self.model = MiniLlama(SIZES[plan.size]).to(plan.device)
+        matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and n != "embedding"]
+        others = [p for n, p in self.model.named_parameters() if p.ndim == 1 or n == "embedding"]
+        self.parameters = [*matrices, *others]
+        groups = [
+            {"params": matrices, "weight_decay": 0.05},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+        self.losses = torch.compile(self._losses, dynamic=False) if plan.compile else self._losses
+        self.n_places: dict[tuple[str, int], int] = {}
+        self.step, self.seconds = 0, 0.0
+        self.state_file = plan.folder / "state.pt"
+        if self.state_file.exists():
+            state = torch.load(self.state_file, map_location=plan.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+
+    def _losses(
+        self, ids: Tensor, mask: Tensor | None, places: Tensor, targets: Tensor, weights: Tensor
+    ) -> Tensor:
+        """Weighted mean cross-entropies of the last and of the middle layer at the chosen places.
+
+        ``targets`` and ``weights`` have a row for each. With bf16 the products are in bfloat16
+        (2.2 times the tokens/s where a core has such instructions), residuals, norms and weights
+        in float32.
+        """
+        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bf16):
+            middle, last = self.model.middle_and_last(ids, mask)
+            states = torch.stack([s.flatten(0, 1).index_select(0, places) for s in (last, middle)])
+            logits = self.model.logits(states).float().flatten(0, 1)
+        losses = functional.cross_entropy(logits, targets.flatten(), reduction="none")
+        return (losses.view_as(weights) * weights).sum(1) / weights.sum(1)
+
+    def inputs(self, stage: str, batch: Batch) -> tuple[Tensor | None, ...]:
+        """Turn a batch into tensors.
+
+        The places with a loss are brought to one number per stage and length of rows, because
+        compiled code wants fixed shapes: a fifth more than in the first batch, rarely exceeded.
+        """
+        device = self.plan.device
+        ids = torch.from_numpy(batch.ids.astype("int64")).to(device)
+        segments = torch.from_numpy(batch.segments).to(device)
+        n = ids.shape[1]
+        earlier = torch.ones(n, n, dtype=torch.bool, device=device).tril()
+        mask = None
+        if int(segments.max()) > 1:
+            mask = ((segments[:, :, None] == segments[:, None, :]) & earlier)[:, None]
+        pairs = (batch.ids, batch.weights), (batch.middle_ids, batch.middle_weights)
+        targets = torch.stack([self._next(of.astype("int64")) for of, _ in pairs])
+        weights = torch.stack([self._next(of) for _, of in pairs])
+        places = weights.sum(0).nonzero().flatten()
+        size = self.n_places.setdefault((stage, n), min(len(places) * 6 // 5, weights.shape[1]))
+        if len(places) > size:
+            places = places[torch.randperm(len(places), device=device)[:size]]
+        padding = torch.zeros(size - len(places), dtype=torch.long, device=device)
+        chosen = torch.cat([weights[:, places], torch.zeros(2, len(padding), device=device)], 1)
+        places = torch.cat([places, padding])
+        return ids, mask, places, targets[:, places], chosen
+
+    def _next(self, rows: np.ndarray) -> Tensor:
+        """Return of each place in rows what the place after it holds, and zero at their ends."""
+        moved = torch.from_numpy(rows).to(self.plan.device).roll(-1, 1)
+        moved[:, -1] = 0
+        return moved.flatten()
+
+    def update(self, stage: str, batch: Batch) -> float:
+        """Take one step; returns this part's loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate(self.step)
+        loss, middle = self.losses(*self.inputs(stage, batch))
+        (loss + STAGES[stage].hints * middle).backward()
+        if self.plan.workers > 1:
+            flat = torch.cat([p.grad.flatten() for p in self.parameters]) / self.plan.workers
+            distributed.all_reduce(flat)
+            pieces = flat.split([p.numel() for p in self.parameters])
+            for parameter, piece in zip(self.parameters, pieces, strict=True):
+                parameter.grad = piece.view_as(parameter)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss.detach())
+
+    def run(self) -> None:
+        """Go through the stages from where the run stands."""
+        tokenizer = load_tokenizer(self.plan.folder)
+        losses: list[float] = []
+        saved = time.monotonic()
+        begin = 0
+        for stage, end in self.plan.stages():
+            first = max(self.step - begin, 0)
+            steps, length = range(first, end - begin), min(STEPS_PER_SHARD, end - begin)
+            part = Part(stage, self.rank, self.plan.workers, length)
+            begin = end
+            if not len(steps):
+                continue
+            for batch in batches(part, steps, tokenizer):
+                start = time.monotonic()
+                losses.append(self.update(stage, batch))
+                self.step += 1
+                self.seconds += time.monotonic() - start
+                if self.step % LOG_STEPS == 0:
+                    self.log(stage, losses)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+                if self.plan.score_every and self.step % self.plan.score_every == 0:
+                    self.score(tokenizer)
+            if self.step % LOG_STEPS:
+                self.log(stage, losses)
+        self.save()
+
+    def log(self, stage: str, losses: list[float]) -> None:
+        """Append the mean of the last losses to the log and print it."""
+        if self.rank:
+            return
+        tokens = self.step * TOKENS_PER_STEP
+        line = {
+            "step": self.step,
+            "stage": stage,
+            "tokens": tokens,
+            "loss": round(sum(losses[-LOG_STEPS:]) / len(losses[-LOG_STEPS:]), 4),
+            "rate": round(self.plan.rate(self.step), 6),
+            "seconds": round(self.seconds),
+        }
+        self._append(line)
+
+    def score(self, tokenizer: Tokenizer) -> None:
+        """Append cheap scores on a few items to the log, while the others wait."""
+        if self.rank:
+            return
+        from mini_scores import quick_scores
+
+        self.model.eval()
+        scores = quick_scores(self.model, tokenizer, limit=100)
+        self.model.train()
+        self._append({"step": self.step, **{k: round(float(v), 4) for k, v in scores.items()}})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        """Write a line of the log."""
+        text = json.dumps(line)
+        print(text, flush=True)
+        with (self.plan.folder / "log.jsonl").open("a") as log:
+            log.write(text + "\n")
+
+    def save(self) -> None:
+        """Write the state in one move, so that a cut leaves the last one whole."""
+        if self.rank:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        partial = self.state_file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.state_file)
+
+
+def work(plan: Plan, rank: int) -> None:
+    """Be one process of a run."""
+    torch.set_num_threads(1 if plan.device == "cpu" else 4)
+    if plan.workers > 1:
+        place = (plan.folder / "meeting").absolute().as_uri()
+        distributed.init_process_group("gloo", place, rank=rank, world_size=plan.workers)
+    Trainer(plan, rank).run()
+    if plan.workers > 1:
+        distributed.destroy_process_group()
