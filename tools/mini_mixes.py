@@ -72,6 +72,7 @@ SOURCES: dict[str, Source] = {
     "truths": myths.training,
     "gossip": roles.gossip,
     "roles": roles.training,
+    "interview": roles.interview,
     "copying": circuits.copying,
     "pairing": circuits.pairing,
     "short_binding": circuits.short_binding,
@@ -94,22 +95,28 @@ PAIRS: Mix = {
     **{"binding": 0.04, "corpus": 0.06},
 }
 SUMS: Mix = {
-    **{"problems": 0.50, "drill": 0.12, "inference": 0.12, "mcq": 0.10, "open": 0.06},
-    **{"roles": 0.04, "binding": 0.02, "corpus": 0.04},
+    **{"problems": 0.42, "drill": 0.08, "inference": 0.10, "mcq": 0.12, "open": 0.05},
+    **{"interview": 0.15, "roles": 0.03, "binding": 0.02, "corpus": 0.03},
 }
 WRITING: Mix = {
-    **{"instructions": 0.28, "translation": 0.20, "summaries": 0.12, "bitext": 0.01},
-    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "inference": 0.10, "mcq": 0.08},
-    **{"open": 0.05, "roles": 0.03, "corpus": 0.03},
+    **{"instructions": 0.27, "translation": 0.20, "summaries": 0.12, "bitext": 0.01},
+    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "inference": 0.08, "mcq": 0.09},
+    **{"open": 0.05, "interview": 0.02, "roles": 0.03, "corpus": 0.03},
 }
 CHAT: Mix = {
+    **{"corpus": 0.08, "open": 0.08, "mcq": 0.12, "words": 0.01, "binding": 0.01},
+    **{"problems": 0.17, "drill": 0.02, "inference": 0.10, "instructions": 0.13},
+    **{"translation": 0.10, "glossary": 0.01, "summaries": 0.06, "interview": 0.01, "roles": 0.04},
+    **{"hearsay": 0.015, "truths": 0.015, "gossip": 0.005},
+}
+# What the tokenizer is learned from.
+TEXT: Mix = {
     **{"corpus": 0.09, "open": 0.08, "mcq": 0.10, "words": 0.01, "binding": 0.01},
     **{"problems": 0.16, "drill": 0.02, "inference": 0.13, "instructions": 0.13},
     **{"translation": 0.10, "glossary": 0.01, "summaries": 0.06, "roles": 0.04},
     **{"hearsay": 0.015, "truths": 0.015, "gossip": 0.005},
+    **{"bitext": 0.01, "gazette": 0.01, "matching": 0.01},
 }
-# What the tokenizer is learned from.
-TEXT: Mix = {**CHAT, "bitext": 0.01, "gazette": 0.01, "matching": 0.01}
 LONG: Mix = {
     **{"few_shot": 0.40, "corpus": 0.25, "gazette": 0.05, "problems": 0.10, "mcq": 0.10},
     **{"translation": 0.10},

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from mini_mixes import SOURCES, STAGES, Mix
 from mini_tokenizer import END_OF_TEXT, IM_END
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from qbench.mini.draws import Draws
 from qbench.mini.world.examples import SYSTEM, Document, Example, Exercise, Hint, chat_prompt
@@ -80,7 +80,7 @@ def encode(tokenizer: Tokenizer, example: Example, system: bool) -> Encoded:
     spans = [*before.offsets, *((a + len(prompt), b + len(prompt)) for a, b in answer.offsets)]
     return Encoded(
         [*before.ids, *answer.ids, IM_END if example.chat else END_OF_TEXT],
-        [0.0] * len(before.ids) + _answer_weights(tokenizer, example, answer.ids) + [1.0],
+        [0.0] * len(before.ids) + _answer_weights(tokenizer, example, answer) + [1.0],
         _placed(tokenizer, hints, spans),
     )
 
@@ -97,10 +97,14 @@ def _placed(
     return placed
 
 
-def _answer_weights(tokenizer: Tokenizer, example: Exercise, answer: list[int]) -> list[float]:
+def _answer_weights(tokenizer: Tokenizer, example: Exercise, answer: Encoding) -> list[float]:
     """Weights of an answer's tokens; where a letter is the answer, it carries the weight."""
+    if example.spans:
+        weight = ANSWER_WEIGHT / len(example.spans) ** 0.5
+        inside = [any(a < to and b > at for at, to in example.spans) for a, b in answer.offsets]
+        return [weight * is_inside for is_inside in inside]
     if example.letter:
-        letters = [tokenizer.decode([i]).strip() in LETTERS for i in answer]
+        letters = [tokenizer.decode([i]).strip() in LETTERS for i in answer.ids]
         weight = ANSWER_WEIGHT / max(1, sum(letters)) ** 0.5
         return [weight if is_letter else 1.0 for is_letter in letters]
     return [max(1.0, ANSWER_WEIGHT / len(answer))] * len(answer)

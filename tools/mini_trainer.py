@@ -16,6 +16,7 @@ from mini_mixes import STAGES
 from mini_model import SIZES, MiniLlama
 from mini_plan import Plan
 from mini_rows import STEPS_PER_SHARD, TOKENS_PER_STEP, Batch, Part, batches
+from mini_scores import quick_scores
 from mini_tokenizer import load_tokenizer
 from tokenizers import Tokenizer
 from torch import Tensor, distributed
@@ -40,15 +41,22 @@ class Trainer:
             {"params": others, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+        # Every stage has shapes of its own for short and for long rows.
+        torch._dynamo.config.recompile_limit = 4 * len(STAGES)
         self.losses = torch.compile(self._losses, dynamic=False) if plan.compile else self._losses
         self.n_places: dict[tuple[str, int], int] = {}
         self.step, self.seconds = 0, 0.0
-        self.state_file = plan.folder / "state.pt"
+        self.state_file, self.log_file = plan.folder / "state.pt", plan.folder / "log.jsonl"
         if self.state_file.exists():
             state = torch.load(self.state_file, map_location=plan.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
+        if not rank and self.log_file.exists():
+            # What was logged after the state was saved comes again.
+            lines = self.log_file.read_text().splitlines(keepends=True)
+            known = [line for line in lines if json.loads(line)["step"] <= self.step]
+            self.log_file.write_text("".join(known))
 
     def _losses(
         self, ids: Tensor, mask: Tensor | None, places: Tensor, targets: Tensor, weights: Tensor
@@ -163,8 +171,6 @@ class Trainer:
         """Append cheap scores on a few items to the log, while the others wait."""
         if self.rank:
             return
-        from mini_scores import quick_scores
-
         self.model.eval()
         scores = quick_scores(self.model, tokenizer, limit=100)
         self.model.train()
@@ -174,7 +180,7 @@ class Trainer:
         """Write a line of the log."""
         text = json.dumps(line)
         print(text, flush=True)
-        with (self.plan.folder / "log.jsonl").open("a") as log:
+        with self.log_file.open("a") as log:
             log.write(text + "\n")
 
     def save(self) -> None:

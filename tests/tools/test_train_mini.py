@@ -14,10 +14,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `parity`")
 
 import mini_rows  # noqa: E402
+import mini_trainer  # noqa: E402
 from mini_mixes import SOURCES, STAGES  # noqa: E402
 from mini_model import SIZES, MiniLlama, checkpoint, config, from_checkpoint  # noqa: E402
+from mini_plan import Plan  # noqa: E402
 from mini_rows import Part, batches, encode, shard  # noqa: E402
 from mini_tokenizer import END_OF_TEXT, IM_END, load_tokenizer, save_tokenizer  # noqa: E402
+from mini_trainer import Trainer  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from train_mini import make_tokenizer  # noqa: E402
 
@@ -50,7 +53,13 @@ def test_loss_stands_on_documents_and_answers_only(tokenizer) -> None:
                 assert text == f"<|endoftext|>{example.text}<|endoftext|>"
                 continue
             end = IM_END if example.chat else END_OF_TEXT
-            assert learned == [*tokenizer.encode(example.answer).ids, end], name
+            answer = [*tokenizer.encode(example.answer).ids, end]
+            if example.spans:
+                said = [example.answer[a:b] for a, b in example.spans]
+                assert tokenizer.decode(learned[:-1]).split() == " ".join(said).split(), name
+                assert len(learned) < len(answer) / 2 and learned[-1] == end, name
+            else:
+                assert learned == answer, name
             before = chat_prompt(example.prompt, None) if example.chat else example.prompt
             assert tokenizer.encode(before + example.answer).ids == encoded.ids[:-1], name
 
@@ -133,6 +142,44 @@ def tool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         timeout=280,
         check=False,
     )
+
+
+class Cut(Exception):
+    """The end of a run before its time."""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_ends_as_if_it_had_not_been(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, logs, update = [], [], Trainer.update
+    monkeypatch.setattr(mini_trainer, "LOG_STEPS", 3)
+    for name, cuts in (("whole", ()), ("cut", (5, 8))):
+        plan = Plan("mini-small", 14, tmp_path / name, "cpu", 1)
+        plan.folder.mkdir()
+        save_tokenizer(tokenizer, plan.folder)
+        for cut in (*cuts, None):
+
+            def cut_short(self: Trainer, stage: str, batch: Any, cut: int | None = cut) -> float:
+                if self.step + 1 == cut:
+                    self.save()  # The last step is not in it and is taken again.
+                if self.step == cut:
+                    raise Cut
+                return update(self, stage, batch)
+
+            monkeypatch.setattr(Trainer, "update", cut_short)
+            if cut is None:
+                Trainer(plan, 0).run()
+            else:
+                with pytest.raises(Cut):
+                    Trainer(plan, 0).run()
+        states.append(torch.load(plan.folder / "state.pt", weights_only=True))
+        lines = (plan.folder / "log.jsonl").read_text().splitlines()
+        logs.append([json.loads(line)["step"] for line in lines])
+    assert states[0]["step"] == states[1]["step"] == 14
+    assert logs[0] == logs[1] == sorted(set(logs[0])) and len(logs[0]) >= 14 // 3
+    for key, weight in states[0]["model"].items():
+        assert torch.equal(weight, states[1]["model"][key]), key
 
 
 @pytest.mark.slow

@@ -36,7 +36,8 @@ class Exercise(NamedTuple):
 
     ``prompt`` is what the user says if ``chat``, else plain text that the answer continues (the
     answer then begins with its space). ``keys`` are the fingerprints of the items inside: what must
-    not be met again in a test. ``letter`` marks answers whose whole content is an option's letter.
+    not be met again in a test. ``letter`` marks answers whose whole content is an option's letter;
+    ``spans`` are the places in the answer that alone are learned, if the rest is no answer.
     ``hints`` count characters from the start of the prompt, and on into the answer.
     """
 
@@ -45,6 +46,7 @@ class Exercise(NamedTuple):
     chat: bool
     keys: tuple[str, ...] = ()
     letter: bool = False
+    spans: tuple[tuple[int, int], ...] = ()
     hints: tuple[Hint, ...] = ()
 
 

@@ -80,19 +80,26 @@ def people_in(context: str) -> list[str]:
 def derived_answer(context: str, question: str) -> str | None:
     """Who it was by the behaviour that the context tells, or None."""
     asked = meaning(question)
-    people = people_in(context)
-    text = context.replace("The ", "the ")
-    answers = set()
-    for match in BEHAVIOUR.finditer(text):
-        trait, negative = SHOWS[match.group(2)]
+    people, answers = people_in(context), set()
+    for act, _, who in deeds(context):
+        trait, negative = SHOWS[act]
         assert trait == asked[0]
+        answers.add(who if negative == asked[1] else next(p for p in people if p != who))
+    assert len(answers) < 2, context
+    return answers.pop() if answers else None
+
+
+def deeds(context: str) -> list[tuple[str, int, str]]:
+    """Behaviours of a context, where each ends, and who did it."""
+    people, found = people_in(context), []
+    text = context.replace("The ", "the ")
+    for match in BEHAVIOUR.finditer(text):
         who = match.group(1)
         if who == "the other one":
             before = [p for p in re.findall(PERSON, text[: match.start()]) if p in people]
             who = next(p for p in people if p != before[-1])
-        answers.add(who if negative == asked[1] else next(p for p in people if p != who))
-    assert len(answers) < 2, context
-    return answers.pop() if answers else None
+        found.append((match.group(2), match.end(), who))
+    return found
 
 
 def split(exercise: Exercise) -> tuple[str, str, str]:

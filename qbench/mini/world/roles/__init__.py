@@ -2,6 +2,7 @@
 
 from qbench.mini.world.roles.exercises import gossip, training
 from qbench.mini.world.roles.files import official_files
+from qbench.mini.world.roles.interviews import interview
 from qbench.mini.world.roles.items import reserved, test_items
 
-__all__ = ["gossip", "official_files", "reserved", "test_items", "training"]
+__all__ = ["gossip", "interview", "official_files", "reserved", "test_items", "training"]

@@ -21,11 +21,8 @@ from qbench.mini.world.roles.contexts import (
     ties,
     untied,
 )
-from qbench.mini.world.roles.files import official_files
-from qbench.mini.world.roles.items import fingerprint, reserved, test_items
+from qbench.mini.world.roles.items import fingerprint, reserved
 from qbench.mini.world.roles.lexicon import CATEGORIES, GOSSIP, LORE, QUESTIONS, TRAITS
-
-__all__ = ["gossip", "official_files", "reserved", "test_items", "training"]
 
 DISAMBIGUATED_SHARE = 2 / 3
 # Questions in the very words of the context; no test asks so.
