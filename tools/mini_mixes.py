@@ -95,18 +95,18 @@ PAIRS: Mix = {
     **{"binding": 0.04, "corpus": 0.06},
 }
 SUMS: Mix = {
-    **{"problems": 0.42, "drill": 0.08, "inference": 0.10, "mcq": 0.12, "open": 0.05},
-    **{"interview": 0.15, "roles": 0.03, "binding": 0.02, "corpus": 0.03},
+    **{"problems": 0.36, "drill": 0.07, "inference": 0.09, "mcq": 0.12, "open": 0.04},
+    **{"interview": 0.25, "roles": 0.03, "binding": 0.01, "corpus": 0.03},
 }
 WRITING: Mix = {
-    **{"instructions": 0.27, "translation": 0.20, "summaries": 0.12, "bitext": 0.01},
-    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "inference": 0.08, "mcq": 0.09},
-    **{"open": 0.05, "interview": 0.02, "roles": 0.03, "corpus": 0.03},
+    **{"instructions": 0.26, "translation": 0.19, "summaries": 0.12, "bitext": 0.01},
+    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "inference": 0.07, "mcq": 0.09},
+    **{"open": 0.04, "interview": 0.06, "roles": 0.03, "corpus": 0.03},
 }
 CHAT: Mix = {
     **{"corpus": 0.08, "open": 0.08, "mcq": 0.12, "words": 0.01, "binding": 0.01},
-    **{"problems": 0.17, "drill": 0.02, "inference": 0.10, "instructions": 0.13},
-    **{"translation": 0.10, "glossary": 0.01, "summaries": 0.06, "interview": 0.01, "roles": 0.04},
+    **{"problems": 0.17, "drill": 0.02, "inference": 0.09, "instructions": 0.13},
+    **{"translation": 0.10, "glossary": 0.01, "summaries": 0.06, "interview": 0.03, "roles": 0.04},
     **{"hearsay": 0.015, "truths": 0.015, "gossip": 0.005},
 }
 # What the tokenizer is learned from.

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from functools import cache
 
-from mini.world.test_roles import MEANS, MEMBERS, SHOWS, deeds, meaning, people_in
+from mini.world.test_roles import MEANS, MEMBERS, SHOWS, deeds, meaning
 
 from qbench.mini.draws import Draws
 from qbench.mini.world import roles
@@ -24,28 +24,32 @@ def interviews() -> tuple[Exercise, ...]:
 
 def read(exercise: Exercise) -> tuple[str, list[tuple[str, str]]]:
     """Context, and questions with their answers."""
-    context, _, rest = exercise.prompt.partition("\n\n")
-    text = f"{rest}{exercise.answer}"
-    found = re.findall(r"^Q: (.*)\nA: (.*)$", text, re.MULTILINE)
-    assert text == "\n\n".join(f"Q: {q}\nA: {a}" for q, a in found)
-    assert exercise.prompt == f"{context}\n\nQ: {found[0][0]}\nA:"
+    context, _, rest = (exercise.prompt + exercise.answer).partition("\n")
+    if rest.startswith("\nQ: "):
+        found = re.findall(r"\nQ: (.*)\nA: (The .*)(?:\n|$)", rest)
+        assert rest == "\n".join(f"\nQ: {q}\nA: {a}" for q, a in found)
+        assert exercise.answer.startswith(f" {found[0][1]}")
+    else:
+        found = re.findall(r"^(.*\?) (\w+)$", rest, re.MULTILINE)
+        assert rest == "\n".join(f"{q} {a}" for q, a in found)
+        assert exercise.prompt == f"{context}\n{found[0][0]}"
     return context, found
 
 
-def test_answers_follow_from_the_contexts() -> None:
-    first = Counter[bool]()
+def test_answers_follow_from_the_contexts_and_not_from_each_other() -> None:
+    forms, n_people = Counter[bool](), Counter[int]()
     for exercise in interviews():
         context, asked = read(exercise)
-        people = people_in(context)
-        told = {SHOWS[act]: who for act, _, who in deeds(context)}
-        questions = [meaning(question) for question, _ in asked]
-        # One question about each trait, or the second could be answered by the first.
-        assert {number for number, _ in questions} == {number for number, _ in told}
-        assert len(questions) == len(told) / 2 in (2, 3)
-        for meant, (_, answer) in zip(questions, asked, strict=True):
-            assert answer == "T" + told[meant][1:]
-            first[told[meant] == people[0]] += 1
-    assert abs(first[True] - first[False]) < 0.04 * first.total()
+        told = {SHOWS[act]: MEMBERS[who] for act, _, who in deeds(context)}
+        assert sorted(meaning(question) for question, _ in asked) == sorted(told)
+        for question, answer in asked:
+            who = told[meaning(question)]
+            assert answer in ("T" + who.one[1:], who.label)
+            forms[answer == who.label] += 1
+        n_people[len(set(told.values()))] += 1
+        assert not any("other one" in who for _, _, who in deeds(context))
+    assert abs(forms[True] - forms[False]) < 0.1 * forms.total()
+    assert n_people.keys() == {2, 3} and n_people[3] > n_people[2]
 
 
 def test_only_what_tells_people_apart_is_learned() -> None:
@@ -54,13 +58,19 @@ def test_only_what_tells_people_apart_is_learned() -> None:
         assert said == [answer.split()[-1] for _, answer in read(exercise)[1]]
 
 
-def test_a_deed_brings_its_trait_to_mind_and_then_who_did_it() -> None:
+def test_a_deed_brings_to_mind_its_trait_or_who_did_it_and_a_question_what_to_look_for() -> None:
+    kinds = Counter[int]()
     for exercise in interviews():
-        expected = {}
-        for act, end, who in deeds(read(exercise)[0]):
-            expected[end] = WORDS[SHOWS[act]]
-            expected[end + 1] = MEMBERS[who].label
-        assert dict(exercise.hints) == expected and len(exercise.hints) == len(expected)
+        context, asked = read(exercise)
+        told = {end: (WORDS[SHOWS[act]], MEMBERS[who].label) for act, end, who in deeds(context)}
+        text, hints = exercise.prompt + exercise.answer, dict(exercise.hints)
+        assert len(hints) == len(exercise.hints) == len(told) + len(asked)
+        for end, words in told.items():
+            kinds[words.index(hints.pop(end))] += 1
+        for (end, word), (question, answer) in zip(sorted(hints.items()), asked, strict=True):
+            assert word == WORDS[meaning(question)]
+            assert text[:end].endswith((question, f"{question}\nA: {answer.rpartition(' ')[0]}"))
+    assert abs(kinds[0] - kinds[1]) < 0.05 * kinds.total()
 
 
 def test_no_interview_asks_what_a_test_asks() -> None:

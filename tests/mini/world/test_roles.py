@@ -91,11 +91,11 @@ def derived_answer(context: str, question: str) -> str | None:
 
 def deeds(context: str) -> list[tuple[str, int, str]]:
     """Behaviours of a context, where each ends, and who did it."""
-    people, found = people_in(context), []
-    text = context.replace("The ", "the ")
+    found, text = [], context.replace("The ", "the ")
     for match in BEHAVIOUR.finditer(text):
         who = match.group(1)
         if who == "the other one":
+            people = people_in(context)
             before = [p for p in re.findall(PERSON, text[: match.start()]) if p in people]
             who = next(p for p in people if p != before[-1])
         found.append((match.group(2), match.end(), who))

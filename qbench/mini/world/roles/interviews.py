@@ -1,6 +1,6 @@
-"""Several questions about two people of whom several things are told, of each trait one.
+"""Several questions about what three people did: many decisions in little text.
 
-What tells the two apart is all that is learned of an answer. In whole answers, as exercises have
+What tells people apart is all that is learned of an answer. In whole answers, as exercises have
 them, it is one token of up to seven, and a model that knew of every behaviour what it shows still
 named either of the two as often (mini-large, 28 M tokens).
 """
@@ -14,62 +14,84 @@ from qbench.mini.world.examples import Exercise, Hint
 from qbench.mini.world.facts import World
 from qbench.mini.world.roles.contexts import capitalized, meeting, telling
 from qbench.mini.world.roles.items import fingerprint, reserved
-from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TRAITS, Group, Trait, groups
+from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TRAITS, Group, groups
+
+LITERAL_SHARE = 0.4
+OTHER = "the other one"  # Among three there is none.
 
 
-class Told(NamedTuple):
-    """Who showed the negative side of a trait and who the positive one."""
+class Form(NamedTuple):
+    """How a question is written, and whether its answer is the whole name of a person."""
 
-    trait: Trait
-    doer: Group
-    other: Group
-
-    def hints(self, context: str) -> list[Hint]:
-        """Say after each behaviour which side of the trait it shows, and then whose it is."""
-        found = []
-        for negative, who in ((True, self.doer), (False, self.other)):
-            for did in self.trait.behaviours(negative):
-                if did in context:
-                    end = context.index(did) + len(did)
-                    found += [Hint(end, self.trait.word(negative)), Hint(end + 1, who.label)]
-        return found
+    asked: str
+    named: bool
 
 
-def ask(question: str) -> str:
-    """Write a question as it follows on a context or an answer."""
-    return f"\n\nQ: {question}\nA:"
+# As tests ask, and as short as can be.
+FORMS = (Form("\n\nQ: {q}\nA:", True), Form("\n{q}", False))
+
+
+class Deed(NamedTuple):
+    """What somebody did, and the trait that it shows."""
+
+    who: Group
+    did: str
+    trait: str
 
 
 def interview(world: World, draws: Draws) -> Exercise:
-    """Draw a context and a question about each trait of which it tells."""
+    """Draw a context with two or three tellings, and a question about each deed in it.
+
+    Each telling is about two of the three people, so that no answer follows from others.
+    """
     while True:
-        made = _interview(world, draws)
+        made = _questions(*_context(world, draws), draws)
         if reserved().isdisjoint(made.keys):
             return made
 
 
-def _interview(world: World, draws: Draws) -> Exercise:
-    """Draw one, which may ask what a test asks."""
-    people = draws.sample(groups(world)[draws.pick(CATEGORIES)], 2)
-    context = meeting(world, draws.sample(people, 2), draws)
-    all_told, asked = [], []
-    for trait in draws.sample(TRAITS, draws.between(2, 3)):
-        told = Told(trait, *draws.sample(people, 2))
-        all_told.append(told)
-        context += f" {telling(trait, told.doer, told.other, draws)}"
-        negative = draws.chance(0.5)
-        question = draws.pick(QUESTIONS)[0].format(t=trait.word(negative))
-        asked.append((question, told.doer if negative else told.other))
-    prompt, answer, spans = context, "", []
-    for question, who in draws.shuffled(asked):
-        if answer:
-            answer += ask(question)
-        else:
-            prompt += ask(question)
-        answer += f" {capitalized(who.one)}"
-        spans.append((len(answer) - len(who.label), len(answer)))
+def _context(world: World, draws: Draws) -> tuple[str, list[Deed]]:
+    """Tell what three people did; returns also their deeds."""
+    category = draws.pick(CATEGORIES)
+    people = draws.sample(groups(world)[category], 3)
+    context, deeds = meeting(world, draws.sample(people, 2), draws), list[Deed]()
+    for trait in draws.sample(TRAITS, 3 if category == "Craft" else 2):
+        doer, other = pair = draws.sample(people, 2)
+        told = telling(trait, doer, other, draws)
+        while OTHER in told:
+            told = telling(trait, doer, other, draws)
+        context += f" {told}"
+        for who, negative in zip(pair, (True, False), strict=True):
+            (did,) = (did for did in trait.behaviours(negative) if did in told)
+            deeds.append(Deed(who, did, trait.word(negative)))
+    return context, deeds
+
+
+def _questions(context: str, deeds: list[Deed], draws: Draws) -> Exercise:
+    """Ask about each deed; which may be what a test asks."""
+    hints = [_in_mind(context, deed, draws) for deed in deeds]
     # A test may have asked it after any sentence.
     ends = [i + 1 for i, sign in enumerate(context) if sign == "."]
-    keys = tuple(fingerprint(context[:end], question) for question, _ in asked for end in ends)
-    hints = tuple(hint for told in all_told for hint in told.hints(context))
-    return Exercise(prompt, answer, chat=False, keys=keys, hints=hints, spans=tuple(spans))
+    form, prompt, answer, keys, spans = draws.pick(FORMS), context, "", list[str](), []
+    for deed in draws.shuffled(deeds):
+        literal = draws.chance(LITERAL_SHARE)
+        question = f"Who {deed.did}?" if literal else draws.pick(QUESTIONS)[0].format(t=deed.trait)
+        keys += [fingerprint(context[:end], question) for end in ends]
+        if answer:
+            answer += form.asked.format(q=question)
+        else:
+            prompt += form.asked.format(q=question)
+        answer += f" {capitalized(deed.who.one) if form.named else deed.who.label}"
+        start = len(answer) - len(deed.who.label)
+        spans.append((start, len(answer)))
+        hints.append(Hint(len(prompt) + start - 1, deed.trait))
+    return Exercise(prompt, answer, False, tuple(keys), hints=tuple(hints), spans=tuple(spans))
+
+
+def _in_mind(context: str, deed: Deed, draws: Draws) -> Hint:
+    """Say after a deed what it shows, or whose it is: either, so that both are in mind there.
+
+    Then the one can be found by the other.
+    """
+    word = deed.trait if draws.chance(0.5) else deed.who.label
+    return Hint(context.index(deed.did) + len(deed.did), word)
