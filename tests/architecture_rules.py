@@ -15,7 +15,7 @@ from pathlib import Path
 C_LAYERS = ("base", "formats", "kernels", "ops", "model", "binding")
 
 # What a module or package directly under qbench/ may import of qbench, as dotted prefixes. All
-# may import `errors` and `_version`. `_core` stands in one line only, and so does `cli`.
+# may import `errors`, `folders` and `_version`. `_core` stands in one line only, and so does `cli`.
 _BELOW_STUDY = {
     *("core", "data", "engine", "metrics", "mini", "models", "quant", "reference"),
     *("registry", "stats", "tasks"),
@@ -23,6 +23,7 @@ _BELOW_STUDY = {
 PYTHON_LAYERS: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
+    "folders": set(),
     "registry": set(),
     "metrics": set(),
     "stats": set(),
@@ -42,7 +43,7 @@ PYTHON_LAYERS: dict[str, set[str]] = {
     "_worker": set(),
     "__main__": {"cli"},
 }
-EVERYBODYS = {"errors", "_version"}
+EVERYBODYS = {"errors", "folders", "_version"}
 # Imports that the table forbids, each with its reason: {(file, imported prefix): "reason"}.
 IMPORT_EXEMPT = {
     ("qbench/study/study.py", "report.html"): "Study.report writes the page, looked up when called",

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from qbench.errors import RequestError
+from qbench.folders import new_folder
 from qbench.mini.world import corpus, families
 from qbench.mini.world.calibration import calibration
 
@@ -99,28 +98,13 @@ def write(folder: str | Path) -> Path:
     ------
     RequestError
         It holds something else.
+    QbenchError
+        If the operating system refuses to write. What was there before is still there.
     """
-    target = Path(folder).resolve()
-    _refuse_foreign(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    fresh = target.with_name(f".{target.name}.{token}.new")
-    stale = target.with_name(f".{target.name}.{token}.old")
-    try:
-        _write_into(fresh, _files())
-        if target.exists():
-            target.rename(stale)
-        try:
-            fresh.rename(target)
-        except OSError:
-            # What was there before is better than nothing.
-            if stale.exists():
-                stale.rename(target)
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(stale, ignore_errors=True)
-    return target
+    target = Path(folder)
+    with new_folder(target, _refuse_foreign) as work:
+        _write_into(work, _files())
+    return target.resolve()
 
 
 def _write_into(folder: Path, texts: Mapping[str, str]) -> None:
@@ -136,11 +120,7 @@ def _write_into(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise if a path holds anything that ``write`` did not put there."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise RequestError(f"{folder}: is a file; name a folder to write the packs into")
+    """Raise if a folder holds anything that ``write`` did not put there."""
     present = {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
     }

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from qbench.errors import CheckpointError
+from qbench.errors import CheckpointError, RequestError
+from qbench.folders import new_folder, refuse_content
 from qbench.models.checkpoint import SINGLE, Weight
 from qbench.models.strict_json import read_object
 from qbench.quant.bits import pack_rows, packed_width
 from qbench.quant.config_writer import encode_config, saved_config
 from qbench.quant.floats import narrow_scales, row_blocks
-from qbench.quant.folders import new_folder
 from qbench.quant.layout import STORED_TYPES, Place, places
 from qbench.quant.model import QuantizedModel
 from qbench.quant.safetensors_writer import Entry, write_safetensors
@@ -60,7 +60,7 @@ def save_quantized(
         Folder that the model came from: its configuration and tokenizer are taken over. None writes
         a configuration from the specification and no tokenizer.
     force
-        Replace a model folder that is there.
+        Replace a model folder that is there: one with a ``config.json`` and no folders in it.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def save_quantized(
     folder = Path(folder)
     source = None if source_folder is None else Path(source_folder)
     entries = _entries(model)
-    with new_folder(folder, force) as work:
+    with new_folder(folder, _refuse_other_folder if force else refuse_content) as work:
         original = None if source is None else read_object(source / "config.json")
         config = saved_config(model.recipe, model.spec, original)
         (work / "config.json").write_bytes(encode_config(config))
@@ -88,6 +88,15 @@ def save_quantized(
             if source is not None and (source / name).is_file():
                 shutil.copyfile(source / name, work / name)
     return folder
+
+
+def _refuse_other_folder(folder: Path) -> None:
+    """Refuse to replace what is no model folder."""
+    if not (folder / "config.json").is_file() or any(path.is_dir() for path in folder.iterdir()):
+        raise RequestError(
+            f"the folder {folder} is no model folder (a config.json and no folders in it) and is "
+            "not replaced; name another one"
+        )
 
 
 def _entries(model: QuantizedModel) -> list[Entry]:

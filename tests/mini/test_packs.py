@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qbench.errors import RequestError
+from qbench.errors import QbenchError, RequestError
 from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
@@ -141,7 +141,7 @@ def test_write_refuses_what_is_not_ours(tmp_path: Path, ours_before: bool) -> No
 @pytest.mark.usefixtures("few")
 def test_write_refuses_a_file(tmp_path: Path) -> None:
     (tmp_path / "packs").write_text("x")
-    with pytest.raises(RequestError, match="is a file; name a folder"):
+    with pytest.raises(RequestError, match="is no folder; name another one"):
         packs.write(tmp_path / "packs")
 
 
@@ -152,12 +152,12 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     rename = Path.rename
 
     def failing(self: Path, target: Path) -> Path:
-        if self.name.endswith(".new"):
+        if self.name.endswith(".tmp"):
             raise OSError("no")
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="no"):
+    with pytest.raises(QbenchError, match=r"cannot write the folder .*no"):
         packs.write(tmp_path / "packs")
     assert _tree(tmp_path / "packs") == before
     assert [p.name for p in tmp_path.iterdir()] == ["packs"]
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", failing)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(QbenchError, match="No space"):
         packs.write(tmp_path / "packs")
     monkeypatch.undo()
     assert _tree(tmp_path / "packs") == before

@@ -219,3 +219,17 @@ def test_a_trained_model_comes_back(name: str, shared: Path, tmp_path: Path) -> 
         assert 3 + 19 / 32 <= model.bits_per_weight < 3.65
         save_quantized(model, tmp_path / "out", source)
         assert_same(load_quantized(tmp_path / "out"), model)
+
+
+@pytest.mark.parametrize("content", ["no config", "with a folder"])
+def test_force_never_replaces_anything_else(content: str, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "left.over").write_text("old")
+    if content == "with a folder":
+        (target / "config.json").write_text("old")
+        (target / "thesis").mkdir()
+    model = quantize_checkpoint(checkpoint(), spec(), "rtn-w4g32")
+    with pytest.raises(RequestError, match="no model folder"):
+        save_quantized(model, target, None, force=True)
+    assert (target / "left.over").exists()

@@ -10,24 +10,29 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from qbench.errors import QbenchError, RequestError
 
 
+def refuse_content(target: Path) -> None:
+    """Refuse to replace a folder that holds anything."""
+    raise RequestError(f"the folder {target} is not empty; name another one, or use force")
+
+
 @contextmanager
-def new_folder(folder: Path, force: bool = False) -> Iterator[Path]:
+def new_folder(folder: Path, refuse: Callable[[Path], None] = refuse_content) -> Iterator[Path]:
     """Make a folder by filling a temporary one.
 
     Parameters
     ----------
     folder
         The target; missing parents are made. It may exist if it is empty.
-    force
-        Replace a model folder that exists: one with a ``config.json`` and no folders in it. Any
-        other folder is refused even so.
+    refuse
+        Is asked about a target that is not empty, before and after the block, and raises if that
+        may not be replaced.
 
     Yields
     ------
@@ -43,16 +48,16 @@ def new_folder(folder: Path, force: bool = False) -> Iterator[Path]:
         If the operating system refuses to write.
     """
     target = Path(os.path.realpath(folder))
-    _check_target(target, folder, force)
+    _check_target(target, folder, refuse)
     work = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work.mkdir()
         yield work
-        for path in work.iterdir():
+        for path in work.rglob("*"):
             _flush(path)
         _flush(work)
-        _check_target(target, folder, force)
+        _check_target(target, folder, refuse)
         _move(work, target)
         _flush(target.parent)
     except OSError as error:
@@ -64,22 +69,14 @@ def new_folder(folder: Path, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_target(target: Path, named: Path, force: bool) -> None:
+def _check_target(target: Path, named: Path, refuse: Callable[[Path], None]) -> None:
     """Refuse a target whose content would be lost."""
     if not target.exists():
         return
     if not target.is_dir():
         raise RequestError(f"{named} exists and is no folder; name another one")
-    entries = list(target.iterdir())
-    if not entries:
-        return
-    if not force:
-        raise RequestError(f"the folder {named} is not empty; name another one, or use force")
-    if not (target / "config.json").is_file() or any(entry.is_dir() for entry in entries):
-        raise RequestError(
-            f"the folder {named} is no model folder (a config.json and no folders in it) and is "
-            "not replaced; name another one"
-        )
+    if any(target.iterdir()):
+        refuse(named)
 
 
 def _move(work: Path, target: Path) -> None:

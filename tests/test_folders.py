@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from qbench import folders
 from qbench.errors import QbenchError, RequestError
-from qbench.quant import folders
-from qbench.quant.folders import new_folder
+from qbench.folders import new_folder
 
 
 def fill(folder: Path, text: str = "new") -> None:
@@ -21,6 +21,10 @@ def old_model(folder: Path) -> Path:
     fill(folder, "old")
     (folder / "left.over").write_text("old")
     return folder
+
+
+def allow(folder: Path) -> None:
+    """Let any folder be replaced."""
 
 
 @pytest.mark.parametrize("existing", ["nothing", "empty", "no parent"])
@@ -51,26 +55,14 @@ def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     assert (target / "config.json").read_text() == "old"
 
 
-def test_force_replaces_a_model_folder(tmp_path: Path) -> None:
+def test_what_may_be_replaced_is(tmp_path: Path) -> None:
     target = old_model(tmp_path / "out")
-    with new_folder(target, force=True) as work:
+    with new_folder(target, refuse=allow) as work:
         fill(work)
         assert (target / "config.json").read_text() == "old"
     assert [path.name for path in target.iterdir()] == ["config.json"]
     assert (target / "config.json").read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("content", ["no config", "with a folder"])
-def test_force_never_replaces_anything_else(content: str, tmp_path: Path) -> None:
-    target = old_model(tmp_path / "out")
-    if content == "no config":
-        (target / "config.json").unlink()
-    else:
-        (target / "thesis").mkdir()
-    with pytest.raises(RequestError, match="no model folder"), new_folder(target, force=True):
-        raise AssertionError("must not begin")
-    assert (target / "left.over").exists()
 
 
 def test_a_failed_replacement_keeps_the_old_folder(
@@ -87,7 +79,7 @@ def test_a_failed_replacement_keeps_the_old_folder(
     monkeypatch.setattr(Path, "rename", fail_for_work)
     with (
         pytest.raises(QbenchError, match=r"cannot write the folder .*: Input/output error"),
-        new_folder(target, force=True) as work,
+        new_folder(target, refuse=allow) as work,
     ):
         fill(work)
     assert (target / "config.json").read_text() == "old"
@@ -105,7 +97,7 @@ def test_a_target_that_fills_up_meanwhile_is_kept(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(RequestError, match="is no folder"), new_folder(tmp_path / "out", True):
+    with pytest.raises(RequestError, match="is no folder"), new_folder(tmp_path / "out", allow):
         raise AssertionError("must not begin")
     with (
         pytest.raises(QbenchError, match="cannot write the folder"),
@@ -118,7 +110,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 def test_a_link_is_followed(tmp_path: Path) -> None:
     old_model(tmp_path / "real")
     (tmp_path / "link").symlink_to("real")
-    with new_folder(tmp_path / "link", force=True) as work:
+    with new_folder(tmp_path / "link", refuse=allow) as work:
         fill(work)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "config.json").read_text() == "new"
