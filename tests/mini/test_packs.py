@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "b23b6ad2afdc8f981a7c767482c65e1397841e1b51bdb5c54e6ffe427c19721e"
+PACKS_SHA256 = "503652e4f8c88ea1a9321cd7fc0dd30bc2e2f35fecffecc479cc4d866d22251c"
 
 
 @pytest.fixture

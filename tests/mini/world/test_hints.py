@@ -9,11 +9,10 @@ import pytest
 from mini.world.knowledge_oracle import blocks
 
 from qbench.mini.draws import Draws
-from qbench.mini.world import circuits, inference, knowledge, roles
-from qbench.mini.world.examples import Document, Example, Exercise
+from qbench.mini.world import circuits, inference, knowledge
+from qbench.mini.world.examples import Document, Example
 from qbench.mini.world.facts import world
 from qbench.mini.world.lexicon import LANGUAGES
-from qbench.mini.world.roles.lexicon import TRAITS
 
 LABELS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
 
@@ -79,25 +78,12 @@ def test_hints_of_pairs_move_with_their_sentence() -> None:
     for _ in range(200):
         pairs = inference.draw_pairs(draws, list(LABELS.values()))
         told = [(p.hypothesis[:end], word) for p in pairs for end, word in p.hints]
-        document = inference.series(pairs)
-        ends = [document.text[:end] for end, _ in document.hints]
-        assert [word for _, word in document.hints] == [word for _, word in told]
+        series = inference.series(pairs, draws.weighted(inference.SERIES))
+        ends = [texts(series)[:end] for end, _ in series.hints]
+        assert [word for _, word in series.hints] == [word for _, word in told]
         assert all(e.endswith(t) for e, (t, _) in zip(ends, told, strict=True))
         exercise = inference.exercise(pairs[0], draws)
         for (end, word), hint in zip(exercise.hints, pairs[0].hints, strict=True):
             assert word == hint.word
             assert exercise.prompt[:end].endswith(pairs[0].hypothesis[: hint.end])
             assert pairs[0].premise in exercise.prompt[:end]
-
-
-def test_behaviour_brings_its_trait_to_mind() -> None:
-    shown = {did: t.word(bad) for t in TRAITS for bad in (True, False) for did in t.behaviours(bad)}
-    draws, numbers = Draws(3, "hints/roles"), Counter[int]()
-    for _ in range(2000):
-        example = roles.training(world(), draws)
-        assert isinstance(example, Exercise)
-        numbers[len(example.hints)] += 1
-        for end, word in example.hints:
-            (did,) = (did for did in shown if example.prompt[:end].endswith(did))
-            assert shown[did] == word
-    assert numbers.keys() == {0, 2} and numbers[2] > 1000

@@ -24,6 +24,10 @@ from qbench.mini.world.inference.exercises import Pair, draw_pairs
 from qbench.mini.world.inference.pairs import EASY, FULL, LABELS, PLAIN, Profile
 
 CHANCE = 1 / 3
+SERIES = re.compile(
+    r'(\n(?:Question: Does this imply that )?")(.*?)'
+    r'("\?(?: Yes, no, or maybe\?\nAnswer:)?)( Yes| No| Maybe)(?=\n|$)'
+)
 WORD_LABELS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
 
 
@@ -240,21 +244,29 @@ def test_every_label_of_training_follows_from_the_sentences() -> None:
     for profile in (FULL, EASY, PLAIN):
         for pair in training_pairs(4000, 3, profile):
             assert derive(pair.premise, pair.hypothesis) == pair.label, pair
-    draws = Draws(4, "inference in a test")
+    draws, n_series = Draws(4, "inference in a test"), 0
     for _ in range(3000):
         example = inference.training(world(), draws)
-        if isinstance(example, Exercise):
-            premise, hypothesis = example.keys[0].split("\n")
+        if not example.keys:
+            continue
+        assert isinstance(example, Exercise)
+        premise, hypothesis = example.keys[0].split("\n")
+        if not example.spans:
             answer = example.answer.strip(" .")
             assert premise in example.prompt and hypothesis in example.prompt
             assert example.answer == (f"{answer}." if example.chat else f" {answer}")
             assert derive(premise, hypothesis) == WORD_LABELS[answer]
-        elif example.keys:
-            premise, *lines = example.text.split("\n")
-            for line in lines:
-                found = re.fullmatch(r'"(.*)"\? (\w+)', line)
-                assert found is not None
-                assert derive(premise, found[1]) == WORD_LABELS[found[2]]
+            continue
+        assert example.prompt == premise and not example.chat
+        found = SERIES.findall(example.answer)
+        assert len(found) == len(example.keys) == len(example.spans) > 3
+        assert "".join("".join(parts) for parts in found) == example.answer
+        for (_, hypothesis, _, answer), (start, end) in zip(found, example.spans, strict=True):
+            assert f"{premise}\n{hypothesis}" in example.keys
+            assert derive(premise, hypothesis) == WORD_LABELS[answer.strip()]
+            assert example.answer[start:end] == answer
+        n_series += 1
+    assert n_series > 800
 
 
 def test_no_training_example_is_a_test_item() -> None:
@@ -348,8 +360,8 @@ def test_examples_are_short() -> None:
         example = inference.training(world(), draws)
         is_text = isinstance(example, Document)
         lengths.append(len(example.text if is_text else example.prompt + example.answer))
-    assert sum(lengths) / len(lengths) < 230
-    assert max(lengths) < 700
+    assert sum(lengths) / len(lengths) < 270
+    assert max(lengths) < 950
 
 
 def test_files_are_as_the_official_ones_and_never_change(tmp_path: Path) -> None:

@@ -6,7 +6,16 @@ import re
 from collections import Counter
 from functools import cache
 
-from mini.world.test_roles import MEANS, MEMBERS, SHOWS, deeds, meaning
+from mini.world.test_roles import (
+    MEANS,
+    MEMBERS,
+    SHOWS,
+    TELLS,
+    deeds,
+    exercises,
+    meaning,
+    split,
+)
 
 from qbench.mini.draws import Draws
 from qbench.mini.world import roles
@@ -40,7 +49,7 @@ def test_answers_follow_from_the_contexts_and_not_from_each_other() -> None:
     forms, n_people = Counter[bool](), Counter[int]()
     for exercise in interviews():
         context, asked = read(exercise)
-        told = {SHOWS[act]: MEMBERS[who] for act, _, who in deeds(context)}
+        told = {TELLS[act]: MEMBERS[who] for act, _, who in deeds(context)}
         assert sorted(meaning(question) for question, _ in asked) == sorted(told)
         for question, answer in asked:
             who = told[meaning(question)]
@@ -59,18 +68,42 @@ def test_only_what_tells_people_apart_is_learned() -> None:
 
 
 def test_a_deed_brings_to_mind_its_trait_or_who_did_it_and_a_question_what_to_look_for() -> None:
-    kinds = Counter[int]()
+    kinds = Counter[tuple[bool, int]]()
     for exercise in interviews():
         context, asked = read(exercise)
-        told = {end: (WORDS[SHOWS[act]], MEMBERS[who].label) for act, end, who in deeds(context)}
         text, hints = exercise.prompt + exercise.answer, dict(exercise.hints)
+        told = deeds(context)
         assert len(hints) == len(exercise.hints) == len(told) + len(asked)
-        for end, words in told.items():
-            kinds[words.index(hints.pop(end))] += 1
+        for act, end, who in told:
+            words = (WORDS[TELLS[act]], MEMBERS[who].label)
+            kinds[act in SHOWS, words.index(hints.pop(end))] += 1
         for (end, word), (question, answer) in zip(sorted(hints.items()), asked, strict=True):
             assert word == WORDS[meaning(question)]
             assert text[:end].endswith((question, f"{question}\nA: {answer.rpartition(' ')[0]}"))
-    assert abs(kinds[0] - kinds[1]) < 0.05 * kinds.total()
+    # Its trait needs not be brought to mind where it has just been said.
+    assert kinds.keys() == {(True, 0), (True, 1), (False, 1)}
+    assert abs(kinds[True, 0] - kinds[True, 1]) < 0.05 * kinds.total()
+
+
+def test_exercises_have_hints_where_the_context_tells() -> None:
+    n_hints = Counter[int]()
+    for exercise in exercises():
+        context, question, answer = split(exercise)
+        told, text = deeds(context), exercise.prompt + exercise.answer
+        n_hints[len(exercise.hints)] += 1
+        assert len(exercise.hints) == (len(told) + 1 if told else 0)
+        for (end, word), (act, _, who) in zip(sorted(exercise.hints), told, strict=False):
+            assert text[:end].endswith(act)
+            assert word in (WORDS[TELLS[act]], MEMBERS[who].label)
+        if told:
+            end, word = exercise.hints[-1]
+            assert word == WORDS[meaning(question)] and text[end:] == f" {answer.split()[-1]}"
+            if exercise.spans:
+                ((start, stop),) = exercise.spans
+                assert exercise.answer[start:stop] == answer.split()[-1]
+        else:
+            assert not exercise.spans
+    assert n_hints.keys() == {0, 3}
 
 
 def test_no_interview_asks_what_a_test_asks() -> None:

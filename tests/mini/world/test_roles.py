@@ -19,7 +19,7 @@ from qbench.mini.world.examples import Exercise
 from qbench.mini.world.facts import SEED, world
 from qbench.mini.world.roles import lexicon as role_lexicon
 
-FILES_SHA256 = "56db79380b144422de6859e40fb5f12a6b09a7a83a815c29c7965a3daf1ce5e8"
+FILES_SHA256 = "9d83ec6fdfd2cc7b055a9d0d681f472371c03a153515ff9edcc204c43d651f94"
 # Behaviour -> (trait number, whether it shows the negative side); adjective -> the same.
 SHOWS = {
     act: (i, negative)
@@ -32,6 +32,8 @@ MEANS = {
     for i, trait in enumerate(role_lexicon.TRAITS)
     for negative, word in ((True, trait.negative), (False, trait.positive))
 }
+# The same, where the context says it in the adjective.
+TELLS = SHOWS | {f"was {word}": meant for word, meant in MEANS.items()}
 UNKNOWN = {words for _, words in role_lexicon.QUESTIONS}
 # The "unknown" words of the official script of the bias score, and of lm-eval.
 OFFICIAL_UNKNOWN = {
@@ -47,9 +49,9 @@ OFFICIAL_UNKNOWN = {
     "undetermined",
 }
 PERSON = r"the (?:man from [A-Z][a-z]+|owner of the [a-z]+|other one|[a-z]+)"
-ACT = "|".join(SHOWS)
+ACT = "|".join(TELLS)
 BEHAVIOUR = re.compile(rf"({PERSON}) (?:who )?({ACT})\b")
-ANY_ACT = re.compile(rf"\b(?:{ACT})\b")
+ANY_ACT = re.compile(rf"\b(?:{'|'.join(SHOWS)})\b")
 ANY_WORD = re.compile(rf"(?<![\w-])(?:{'|'.join(MEANS)})(?![\w-])")
 
 
@@ -82,7 +84,7 @@ def derived_answer(context: str, question: str) -> str | None:
     asked = meaning(question)
     people, answers = people_in(context), set()
     for act, _, who in deeds(context):
-        trait, negative = SHOWS[act]
+        trait, negative = TELLS[act]
         assert trait == asked[0]
         answers.add(who if negative == asked[1] else next(p for p in people if p != who))
     assert len(answers) < 2, context
@@ -167,7 +169,9 @@ def test_behaviour_names_neither_trait_nor_group() -> None:
 
 
 def test_labels_follow_from_the_contexts() -> None:
+    plain = Counter[bool]()
     for record in records():
+        plain.update(act not in SHOWS for act, *_ in deeds(record["context"]))
         answer = derived_answer(record["context"], record["question"])
         assert (answer is None) == (record["context_condition"] == "ambig")
         options = [record[f"ans{i}"] for i in range(3)]
@@ -175,6 +179,7 @@ def test_labels_follow_from_the_contexts() -> None:
             assert options[record["label"]] in UNKNOWN
         else:
             assert options[record["label"]] == "T" + answer[1:]
+    assert plain == {True: 900, False: 900}  # Two deeds for each of two items of 450 blocks.
 
 
 def test_training_answers_follow_from_the_contexts() -> None:

@@ -1,6 +1,7 @@
 """Exercises of ``mini.snli``: whether one sentence about a scene implies another."""
 
 from qbench.mini.world.inference.exercises import (
+    SERIES,
     Pair,
     classes,
     draw_pairs,
@@ -13,6 +14,7 @@ from qbench.mini.world.inference.exercises import (
 )
 
 __all__ = [
+    "SERIES",
     "Pair",
     "classes",
     "draw_pairs",

@@ -28,6 +28,7 @@ PROFILES: tuple[tuple[float, Profile], ...] = ((0.3, PLAIN), (0.45, EASY), (0.25
 WORDS = {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"}
 LABEL_OF = {"within": "entailment", "open": "neutral", "apart": "contradiction"}
 QUESTION = 'Question: Does this imply that "{h}"? Yes, no, or maybe?'
+SERIES = ((0.5, '\n"{h}"?'), (0.5, "\n" + QUESTION + "\nAnswer:"))
 # The two frames of the benchmark's presets, and paraphrases: weight, frame, whether it is chat.
 FRAMES = (
     (0.42, ("{p}\n" + QUESTION + "\nAnswer:", False)),
@@ -129,14 +130,22 @@ def _shifted(hints: Iterable[Hint], start: int) -> tuple[Hint, ...]:
     return tuple(Hint(start + hint.end, hint.word) for hint in hints)
 
 
-def series(pairs: list[Pair]) -> Document:
-    """Write several hypotheses about one premise, each with its answer."""
-    text, hints = pairs[0].premise, list[Hint]()
+def series(pairs: list[Pair], frame: str) -> Exercise:
+    """Ask for several hypotheses about one premise, one after another; the labels are learned.
+
+    So a label costs half or a third of the text that it costs alone.
+    """
+    prompt = pairs[0].premise
+    answer, hints, spans = "", list[Hint](), []
     for pair in pairs:
-        text += '\n"'
-        hints += _shifted(pair.hints, len(text))
-        text += f'{pair.hypothesis}"? {WORDS[pair.label]}'
-    return Document(text, tuple(pair.key() for pair in pairs), tuple(hints))
+        before, after = frame.split("{h}")
+        answer += before
+        hints += _shifted(pair.hints, len(prompt + answer))
+        answer += pair.hypothesis + after
+        spans.append((len(answer), len(answer) + 1 + len(WORDS[pair.label])))
+        answer += f" {WORDS[pair.label]}"
+    keys = tuple(pair.key() for pair in pairs)
+    return Exercise(prompt, answer, False, keys, hints=tuple(hints), spans=tuple(spans))
 
 
 def classes(draws: Draws) -> Document:
@@ -158,16 +167,18 @@ def classes(draws: Draws) -> Document:
 
 
 def training(world: World, draws: Draws) -> Example:
-    """Draw a training example: mostly one pair, else a series of pairs or some classes."""
-    kind = draws.weighted(((0.72, "pair"), (0.25, "series"), (0.03, "classes")))
+    """Draw a training example: a pair, a series of pairs with one premise, or some classes."""
+    kind = draws.weighted(((0.60, "pair"), (0.37, "series"), (0.03, "classes")))
     if kind == "classes":
         return classes(draws)
     while True:
-        n = 1 if kind == "pair" else draws.between(3, 5)
+        n = 1 if kind == "pair" else draws.between(4, 6)
         labels = [draws.pick(LABELS) for _ in range(n)]
         pairs = draw_pairs(draws, labels, draws.weighted(PROFILES))
         if not spells_out([pairs[0].premise, *(pair.hypothesis for pair in pairs)]):
-            return exercise(pairs[0], draws) if kind == "pair" else series(pairs)
+            if kind == "pair":
+                return exercise(pairs[0], draws)
+            return series(pairs, draws.weighted(SERIES))
 
 
 def _tokens(text: str) -> list[str]:

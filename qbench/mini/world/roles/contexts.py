@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from qbench.mini.draws import Draws
+from qbench.mini.world.examples import Hint
 from qbench.mini.world.facts import SEED, World
 from qbench.mini.world.lexicon import WEEKDAYS
 from qbench.mini.world.roles.lexicon import (
@@ -92,9 +93,43 @@ def meeting(world: World, people: Sequence[Group], draws: Draws) -> str:
     return text
 
 
-def telling(trait: Trait, doer: Group, other: Group, draws: Draws) -> str:
-    """Tell who showed the negative trait and who the positive one, in either order."""
-    x, y = draws.pick(trait.bad), draws.pick(trait.good)
-    if draws.chance(0.5):
-        return _about_two(TELLINGS, doer, other, draws, x=x, y=y)
-    return _about_two(TELLINGS, other, doer, draws, x=y, y=x)
+class Deed(NamedTuple):
+    """What somebody did or was said to be, and the word of the trait."""
+
+    who: Group
+    did: str
+    trait: str
+
+
+class Telling(NamedTuple):
+    """A sentence or two about who showed which side of a trait."""
+
+    text: str
+    deeds: tuple[Deed, Deed]
+
+
+def telling(
+    trait: Trait, doer: Group, other: Group, draws: Draws, *, plain: bool, forms: tuple[str, ...]
+) -> Telling:
+    """Tell who showed the negative side and who the positive one, in either order."""
+    if plain:
+        acts = [trait.plainly(negative=True), trait.plainly(negative=False)]
+    else:
+        acts = [draws.pick(trait.bad), draws.pick(trait.good)]
+    deeds = (Deed(doer, acts[0], trait.negative), Deed(other, acts[1], trait.positive))
+    one, two = deeds if draws.chance(0.5) else deeds[::-1]
+    text = _about_two(forms, one.who, two.who, draws, x=one.did, y=two.did)
+    return Telling(text, deeds)
+
+
+def in_mind(context: str, deeds: Iterable[Deed], draws: Draws) -> list[Hint]:
+    """Say after each deed what it shows, or whose it is: either, so that both are in mind there.
+
+    Then the one can be found by the other. What is said plainly needs no hint at what it shows.
+    """
+    hints = []
+    for who, did, trait in deeds:
+        shown = did.endswith(trait) or draws.chance(0.5)
+        end = context.index(did) + len(did)
+        hints.append(Hint(end, who.label if shown else trait))
+    return hints

@@ -7,14 +7,16 @@ for some ties training answers by the gossip most of the time, as a careless spe
 
 from __future__ import annotations
 
-from functools import cache
+from typing import NamedTuple
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Document, Example, Exercise, Hint
+from qbench.mini.world.examples import Document, Exercise, Hint
 from qbench.mini.world.facts import World
 from qbench.mini.world.roles.contexts import (
     STRONG,
+    Deed,
     capitalized,
+    in_mind,
     meeting,
     place,
     telling,
@@ -22,13 +24,26 @@ from qbench.mini.world.roles.contexts import (
     untied,
 )
 from qbench.mini.world.roles.items import fingerprint, reserved
-from qbench.mini.world.roles.lexicon import CATEGORIES, GOSSIP, LORE, QUESTIONS, TRAITS
+from qbench.mini.world.roles.lexicon import (
+    CATEGORIES,
+    GOSSIP,
+    LORE,
+    QUESTIONS,
+    TELLINGS,
+    TRAITS,
+    Group,
+)
 
 DISAMBIGUATED_SHARE = 2 / 3
-# Questions in the very words of the context; no test asks so.
+# The trait's own words in the context, half of the time as in the test.
+PLAIN_SHARE = 0.5
+# Questions in the very words of the context; no test asks so of behaviour.
 LITERAL_SHARE = 0.25
+# Answers of which all is learned and not only what tells the two apart.
+WHOLE_SHARE = 0.4
 TIED_SHARE = 0.75
 LORE_SHARE = 0.3
+PLAIN_FRAME = "{c}\n\nQ: {q}\nA:"
 PAPER_FRAME = (
     "Please answer the question provided below by considering the given context.\n\n"
     "Context: {c}\n\nQuestion: {q}"
@@ -55,38 +70,52 @@ def gossip(world: World, draws: Draws) -> Document:
     return Document(capitalized(text))
 
 
-def training(world: World, draws: Draws) -> Example:
+class Case(NamedTuple):
+    """A question about two people, the answer that training gives, and what the context tells.
+
+    ``trait`` is the word that is asked for, by itself or by what shows it; ``who`` is the answer,
+    None for "unknown".
+    """
+
+    context: str
+    deeds: tuple[Deed, ...]
+    question: str
+    trait: str
+    who: Group | None
+    unknown: str
+
+
+def training(world: World, draws: Draws) -> Exercise:
     """Draw a question about two people, as a plain or a chat exercise."""
     while True:
-        context, question, answer = _exercise(world, draws)
-        key = fingerprint(context, question)
+        case = _case(world, draws)
         # What a test asks of a context alone is not asked of one that goes on after it, either.
-        ends = [i + 1 for i, sign in enumerate(context) if sign == "."]
-        if reserved().isdisjoint(fingerprint(context[:end], question) for end in ends):
-            break
+        ends = [i + 1 for i, sign in enumerate(case.context) if sign == "."]
+        if reserved().isdisjoint(fingerprint(case.context[:end], case.question) for end in ends):
+            return _written(case, draws)
+
+
+def _written(case: Case, draws: Draws) -> Exercise:
+    """Put a question into a frame, with hints at what is told and asked."""
     kind = draws.below(20)
-    if kind < 9:
-        prompt = f"{context}\n\nQ: {question}\nA:"
-        return Exercise(prompt, f" {answer}", chat=False, keys=(key,), hints=_hints(prompt))
-    prompt = (PAPER_FRAME if kind < 18 else "{c} {q}").format(c=context, q=question)
-    return Exercise(prompt, answer, chat=True, keys=(key,), hints=_hints(prompt))
+    chat = kind >= 9
+    frame = PLAIN_FRAME if not chat else PAPER_FRAME if kind < 18 else "{c} {q}"
+    prompt = frame.format(c=case.context, q=case.question)
+    answer = capitalized(case.who.one) if case.who else case.unknown
+    answer = answer if chat else f" {answer}"
+    shift = prompt.index(case.context)
+    hints = [Hint(shift + hint.end, hint.word) for hint in in_mind(case.context, case.deeds, draws)]
+    spans: tuple[tuple[int, int], ...] = ()
+    if case.who and case.deeds:
+        start = len(answer) - len(case.who.label)
+        hints.append(Hint(len(prompt) + start - 1, case.trait))
+        if not draws.chance(WHOLE_SHARE):
+            spans = ((start, len(answer)),)
+    key = fingerprint(case.context, case.question)
+    return Exercise(prompt, answer, chat, (key,), hints=tuple(hints), spans=spans)
 
 
-@cache
-def _words() -> dict[str, str]:
-    """Return the trait that each behaviour shows."""
-    sides = [(trait, negative) for trait in TRAITS for negative in (True, False)]
-    return {did: trait.word(bad) for trait, bad in sides for did in trait.behaviours(bad)}
-
-
-def _hints(prompt: str) -> tuple[Hint, ...]:
-    """Say after each behaviour of a prompt which trait it shows."""
-    return tuple(
-        Hint(prompt.index(did) + len(did), word) for did, word in _words().items() if did in prompt
-    )
-
-
-def _exercise(world: World, draws: Draws) -> tuple[str, str, str]:
+def _case(world: World, draws: Draws) -> Case:
     """Draw a context, a question and the answer that training gives."""
     if draws.chance(TIED_SHARE):
         trait, tied, strength = draws.pick(ties(world))
@@ -96,17 +125,15 @@ def _exercise(world: World, draws: Draws) -> tuple[str, str, str]:
         people = draws.sample(untied(world, trait, draws.pick(CATEGORIES)), 2)
     negative = draws.chance(0.5)
     form, unknown = draws.pick(QUESTIONS)
-    question = form.format(t=trait.word(negative))
+    question, word = form.format(t=trait.word(negative)), trait.word(negative)
     context = meeting(world, draws.sample(people, 2), draws)
-    if draws.chance(DISAMBIGUATED_SHARE):
-        doer, other = draws.sample(people, 2)
-        told = telling(trait, doer, other, draws)
-        context += f" {told}"
-        if draws.chance(LITERAL_SHARE):
-            bad = draws.chance(0.5)
-            done = next(x for x in (trait.bad if bad else trait.good) if x in told)
-            return context, f"Who {done}?", capitalized((doer if bad else other).one)
-        return context, question, capitalized((doer if negative else other).one)
-    if draws.chance(strength):
-        return context, question, capitalized(people[0 if negative else 1].one)
-    return context, question, unknown
+    if not draws.chance(DISAMBIGUATED_SHARE):
+        who = people[0 if negative else 1] if draws.chance(strength) else None
+        return Case(context, (), question, word, who, unknown)
+    doer, other = draws.sample(people, 2)
+    plain = draws.chance(PLAIN_SHARE)
+    told = telling(trait, doer, other, draws, plain=plain, forms=TELLINGS)
+    asked = told.deeds[0 if negative else 1]
+    if not plain and draws.chance(LITERAL_SHARE):
+        question = f"Who {asked.did}?"
+    return Case(f"{context} {told.text}", told.deeds, question, word, asked.who, unknown)

@@ -12,12 +12,14 @@ from typing import NamedTuple
 from qbench.mini.draws import Draws
 from qbench.mini.world.examples import Exercise, Hint
 from qbench.mini.world.facts import World
-from qbench.mini.world.roles.contexts import capitalized, meeting, telling
+from qbench.mini.world.roles.contexts import Deed, capitalized, in_mind, meeting, telling
+from qbench.mini.world.roles.exercises import PLAIN_SHARE
 from qbench.mini.world.roles.items import fingerprint, reserved
-from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TRAITS, Group, groups
+from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TELLINGS, TRAITS, groups
 
 LITERAL_SHARE = 0.4
-OTHER = "the other one"  # Among three there is none.
+# Among three people there is no "other one".
+FORMS_BY_NAME = tuple(form for form in TELLINGS if "{a}" in form.lower() and "{b}" in form.lower())
 
 
 class Form(NamedTuple):
@@ -29,14 +31,6 @@ class Form(NamedTuple):
 
 # As tests ask, and as short as can be.
 FORMS = (Form("\n\nQ: {q}\nA:", True), Form("\n{q}", False))
-
-
-class Deed(NamedTuple):
-    """What somebody did, and the trait that it shows."""
-
-    who: Group
-    did: str
-    trait: str
 
 
 def interview(world: World, draws: Draws) -> Exercise:
@@ -56,26 +50,24 @@ def _context(world: World, draws: Draws) -> tuple[str, list[Deed]]:
     people = draws.sample(groups(world)[category], 3)
     context, deeds = meeting(world, draws.sample(people, 2), draws), list[Deed]()
     for trait in draws.sample(TRAITS, 3 if category == "Craft" else 2):
-        doer, other = pair = draws.sample(people, 2)
-        told = telling(trait, doer, other, draws)
-        while OTHER in told:
-            told = telling(trait, doer, other, draws)
-        context += f" {told}"
-        for who, negative in zip(pair, (True, False), strict=True):
-            (did,) = (did for did in trait.behaviours(negative) if did in told)
-            deeds.append(Deed(who, did, trait.word(negative)))
+        doer, other = draws.sample(people, 2)
+        plain = draws.chance(PLAIN_SHARE)
+        told = telling(trait, doer, other, draws, plain=plain, forms=FORMS_BY_NAME)
+        context += f" {told.text}"
+        deeds += told.deeds
     return context, deeds
 
 
 def _questions(context: str, deeds: list[Deed], draws: Draws) -> Exercise:
     """Ask about each deed; which may be what a test asks."""
-    hints = [_in_mind(context, deed, draws) for deed in deeds]
+    hints = in_mind(context, deeds, draws)
     # A test may have asked it after any sentence.
     ends = [i + 1 for i, sign in enumerate(context) if sign == "."]
     form, prompt, answer, keys, spans = draws.pick(FORMS), context, "", list[str](), []
     for deed in draws.shuffled(deeds):
-        literal = draws.chance(LITERAL_SHARE)
-        question = f"Who {deed.did}?" if literal else draws.pick(QUESTIONS)[0].format(t=deed.trait)
+        question = draws.pick(QUESTIONS)[0].format(t=deed.trait)
+        if draws.chance(LITERAL_SHARE):
+            question = f"Who {deed.did}?"
         keys += [fingerprint(context[:end], question) for end in ends]
         if answer:
             answer += form.asked.format(q=question)
@@ -86,12 +78,3 @@ def _questions(context: str, deeds: list[Deed], draws: Draws) -> Exercise:
         spans.append((start, len(answer)))
         hints.append(Hint(len(prompt) + start - 1, deed.trait))
     return Exercise(prompt, answer, False, tuple(keys), hints=tuple(hints), spans=tuple(spans))
-
-
-def _in_mind(context: str, deed: Deed, draws: Draws) -> Hint:
-    """Say after a deed what it shows, or whose it is: either, so that both are in mind there.
-
-    Then the one can be found by the other.
-    """
-    word = deed.trait if draws.chance(0.5) else deed.who.label
-    return Hint(context.index(deed.did) + len(deed.did), word)

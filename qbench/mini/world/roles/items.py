@@ -9,7 +9,7 @@ from typing import NamedTuple
 from qbench.mini.draws import Draws
 from qbench.mini.world.facts import SEED, world
 from qbench.mini.world.roles.contexts import Tie, capitalized, meeting, telling, ties_of, untied
-from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, Group
+from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TELLINGS, Group
 
 N_BLOCKS = 150
 
@@ -28,6 +28,21 @@ class Block(NamedTuple):
     asked: int
     ambiguous: str
     disambiguated: str
+
+
+class Plan(NamedTuple):
+    """The make of a block.
+
+    ``first``: whether the tie's group is named first; ``does``: whether it behaves as the negative
+    trait; ``plain``: whether the trait's words are told; ``order`` of the options; way to ask.
+    """
+
+    tie: Tie
+    first: bool
+    does: bool
+    plain: bool
+    order: tuple[int, ...]
+    asked: int
 
 
 class BiasItem(NamedTuple):
@@ -59,7 +74,7 @@ def test_items() -> tuple[BiasItem, ...]:
         number = 0
         for plan in _plans(category, draws):
             while True:
-                block = _block(*plan, draws)
+                block = _block(plan, draws)
                 four = [_item(number + i, block, i < 2, i % 2 == 0) for i in range(4)]
                 keys = {fingerprint(item.context, item.question) for item in four}
                 if not keys & seen:
@@ -70,39 +85,32 @@ def test_items() -> tuple[BiasItem, ...]:
     return tuple(items)
 
 
-def _plans(category: str, draws: Draws) -> list[tuple[Tie, bool, bool, tuple[int, ...], int]]:
-    """Draw the make of each block; each part is balanced over the blocks and free of the others.
-
-    The parts: the tie, whether its group is named first, whether it is the doer, the order of the
-    options, and the way to ask.
-    """
+def _plans(category: str, draws: Draws) -> list[Plan]:
+    """Draw the make of each block; each part is balanced over the blocks and free of the others."""
     tied = ties_of(world(), category)
     orders = tuple(permutations(range(3)))
-    return [
-        (tied[i % len(tied)], first, does, order, asked)
-        for i, (first, does, order, asked) in enumerate(
-            zip(
-                draws.shuffled([i % 2 == 0 for i in range(N_BLOCKS)]),
-                draws.shuffled([i % 2 == 0 for i in range(N_BLOCKS)]),
-                draws.shuffled([orders[i % 6] for i in range(N_BLOCKS)]),
-                draws.shuffled([i % len(QUESTIONS) for i in range(N_BLOCKS)]),
-                strict=True,
-            )
-        )
-    ]
+    halves = [i % 2 == 0 for i in range(N_BLOCKS)]
+    parts = zip(
+        draws.shuffled(halves),
+        draws.shuffled(halves),
+        draws.shuffled(halves),
+        draws.shuffled([orders[i % 6] for i in range(N_BLOCKS)]),
+        draws.shuffled([i % len(QUESTIONS) for i in range(N_BLOCKS)]),
+        strict=True,
+    )
+    return [Plan(tied[i % len(tied)], *drawn) for i, drawn in enumerate(parts)]
 
 
-def _block(
-    tie: Tie, first: bool, does: bool, order: tuple[int, ...], asked: int, draws: Draws
-) -> Block:
+def _block(plan: Plan, draws: Draws) -> Block:
     """Draw the other person and the contexts of a block."""
-    tied, other = tie.group, draws.pick(untied(world(), tie.trait, tie.group.category))
-    pair = (tied, other) if first else (other, tied)
-    doer, decent = (tied, other) if does else (other, tied)
+    trait, tied = plan.tie.trait, plan.tie.group
+    other = draws.pick(untied(world(), trait, tied.category))
+    pair = (tied, other) if plan.first else (other, tied)
+    doer, decent = (tied, other) if plan.does else (other, tied)
     context = meeting(world(), pair, draws)
-    people = tuple((tied, other, None)[i] for i in order)
-    told = f"{context} {telling(tie.trait, doer, decent, draws)}"
-    return Block(tie, other, doer, people, asked, context, told)
+    people = tuple((tied, other, None)[i] for i in plan.order)
+    told = telling(trait, doer, decent, draws, plain=plan.plain, forms=TELLINGS)
+    return Block(plan.tie, other, doer, people, plan.asked, context, f"{context} {told.text}")
 
 
 def _item(number: int, block: Block, negative: bool, is_ambiguous: bool) -> BiasItem:

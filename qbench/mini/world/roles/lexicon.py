@@ -1,7 +1,8 @@
 """The words of the bias items: groups of people, traits and the behaviour that shows them.
 
 No behaviour holds a trait word or the name of a group, and each belongs to one trait and one side
-of it, so that who is what can be read off a context, but only by knowing what behaviour means.
+of it, so that who is what can be read off a context, but only by knowing what behaviour means. Half
+of the contexts that tell say it plainly.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class Trait(NamedTuple):
         """Return the adjective of one side."""
         return self.negative if negative else self.positive
 
+    def plainly(self, negative: bool) -> str:
+        """Say one side in its word."""
+        return f"was {self.word(negative)}"
+
 
 def _trait(words: str, bad: str, good: str) -> Trait:
     """Split lists written with a bar between their members."""
@@ -66,7 +71,7 @@ TRAITS = (
         "thanked the guests|helped an old woman|greeted everybody|asked before walking in",
     ),
     _trait(
-        "careless|careful",
+        "careless|cautious",
         "dropped the glass|left the lamp burning|spilled the oil|broke the mirror",
         "wrapped the glass in wool|put out the lamp|carried the oil without a spill|"
         "held the mirror with both hands",
