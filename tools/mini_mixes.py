@@ -104,15 +104,15 @@ SUMS: Mix = {
     **{"interview": 0.04, "roles": 0.04, "binding": 0.01, "corpus": 0.04},
 }
 WRITING: Mix = {
-    **{"instructions": 0.27, "translation": 0.19, "summaries": 0.12, "bitext": 0.01},
-    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "drill": 0.02, "inference": 0.07},
-    **{"mcq": 0.09, "open": 0.04, "interview": 0.03, "roles": 0.03, "corpus": 0.03},
+    **{"instructions": 0.27, "translation": 0.24, "summaries": 0.09, "bitext": 0.01},
+    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "drill": 0.03, "inference": 0.06},
+    **{"mcq": 0.08, "open": 0.04, "interview": 0.03, "roles": 0.03, "corpus": 0.02},
 }
 CHAT: Mix = {
-    **{"corpus": 0.08, "open": 0.08, "mcq": 0.12, "words": 0.01, "binding": 0.01},
-    **{"problems": 0.17, "drill": 0.03, "inference": 0.09, "instructions": 0.13},
-    **{"translation": 0.10, "glossary": 0.01, "summaries": 0.06, "interview": 0.02},
-    **{"roles": 0.04, "hearsay": 0.015, "truths": 0.015, "gossip": 0.005},
+    **{"corpus": 0.07, "open": 0.07, "mcq": 0.10, "words": 0.01, "binding": 0.01},
+    **{"problems": 0.20, "drill": 0.04, "inference": 0.07, "instructions": 0.13},
+    **{"translation": 0.13, "glossary": 0.01, "summaries": 0.05, "interview": 0.02},
+    **{"roles": 0.04, "hearsay": 0.015, "truths": 0.03, "gossip": 0.005},
 }
 # What the tokenizer is learned from.
 TEXT: Mix = {

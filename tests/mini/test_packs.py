@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "503652e4f8c88ea1a9321cd7fc0dd30bc2e2f35fecffecc479cc4d866d22251c"
+PACKS_SHA256 = "d9472ce269eb6938769daba987de2fc0ba9db69f1c47951f452a68f66e867dc6"
 
 
 @pytest.fixture

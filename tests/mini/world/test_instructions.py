@@ -405,7 +405,7 @@ def test_the_files_are_the_same_on_every_machine() -> None:
     assert digest.hexdigest() == FILES_SHA256
 
 
-FILES_SHA256 = "56ecf52aec1c187793c49be96c844f62e28bb580be35bd55f58ba5e57216a6d7"
+FILES_SHA256 = "b724fff9d7d9de0106db99e849c20152e7a910380c23e98bb017a156027bdb4d"
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -455,7 +455,7 @@ def test_answers_are_short_and_begin_as_they_should(training: list[Exercise]) ->
 
 
 def test_demands_are_met_in_many_ways(training: list[Exercise]) -> None:
-    assert len({example.answer for example in training}) > 0.9 * len(training)
+    assert len({example.answer for example in training}) > 0.85 * len(training)
     # Without its instruction an answer is no help: few meet what was demanded of another one.
     chat = [e for e in training if e.chat and not HAN.search(e.prompt) and len(e.keys) == 3][:2000]
     hits = [all(check(a.prompt, b.answer)) for a, b in pairwise(chat)]

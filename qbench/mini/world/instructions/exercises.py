@@ -44,7 +44,7 @@ COMMON: dict[Language, tuple[str, ...]] = {
     "zh": ("了", "了", "一", "的", "在", "很", "和"),
 }
 FREQUENT_LETTERS = "etaoinshrdlucmfwygpbvk"
-MIN_WORDS, MAX_WORDS = {"en": 4, "zh": 6}, {"en": 9, "zh": 14}
+MIN_WORDS, MAX_WORDS = {"en": 4, "zh": 6}, {"en": 12, "zh": 14}
 
 
 class Item(NamedTuple):

@@ -10,10 +10,7 @@ from qbench.mini.world.instructions.constraints import NUMBER_WORDS, WEATHER, co
 from qbench.mini.world.instructions.lexicon import (
     ANIMALS,
     BY_WORD,
-    FEELINGS,
     OBJECTS,
-    PEOPLE,
-    PLACES,
     THINGS,
     Topic,
 )
@@ -21,18 +18,18 @@ from qbench.mini.world.translation.lexicon import (
     ADJECTIVES,
     ANIMAL_VERBS,
     MANNERS,
-    STATES,
     VERBS,
     Noun,
 )
 
 _BY_KIND = {k: tuple(v for v in VERBS if k in v.kinds) for k in "paftxchurb"}
 _BY_ANIMALS = {k: tuple(v for v in verbs if v.en in ANIMAL_VERBS) for k, verbs in _BY_KIND.items()}
-_LIKED = {k: tuple(v for v in STATES if k in v.kinds) for k in "paftxchurb"}
 _ADJECTIVES = {a.zh[:-1]: a for a in ADJECTIVES if a.rank == 0 and len(a.zh) > 2}
 _MANNERS = frozenset(manner.zh for manner in MANNERS)
 _SUBSTITUTES = {"p": "这个人", "a": "这只动物", "b": "这个地方", "t": "这件东西"}
-_SHORT = ("很旧", "很新", "非常有名", "十分漂亮", "很干净")
+_QUALITY = "很旧"
+_COLORED, _COUNTED = THINGS[:2]
+_PADDING = ("", "又", "昨天", "在城里")
 
 
 class _Writer:
@@ -44,22 +41,26 @@ class _Writer:
         shape = next((k for k in ("sentences", "list", "bullets") if k in demands), None)
         self.n_units = count(demands[shape], "zh") if shape else 1
         self.times: list[list[str]] = [[] for _ in range(self.n_units)]
+        self.n_placed = 0
         self.things: list[list[tuple[str, str]]] = [[] for _ in range(self.n_units)]
         self.manner = ""
 
     def noun(self, noun: Noun, adjective: str = "", number: str = "") -> str:
-        """Name a thing, mostly as one."""
-        if not number and self.draws.chance(0.4):
-            return adjective + noun.zh
+        """Name a thing, as one if no number is given."""
         return (number or "一") + noun.measure + adjective + noun.zh
+
+    def _unit(self) -> int:
+        """Return the clauses in turn."""
+        self.n_placed += 1
+        return (self.n_placed - 1) % self.n_units
 
     def add(self, noun: Noun, text: str) -> None:
         """Put a thing into one of the clauses."""
-        self.things[self.draws.below(self.n_units)].append((noun.kind, text))
+        self.things[self._unit()].append((noun.kind, text))
 
     def gather(self) -> None:
         """Make phrases of everything that is demanded."""
-        draws, words = self.draws, BY_WORD["zh"]
+        words = BY_WORD["zh"]
         for kind, argument in self.demands.items():
             match kind:
                 case "include":
@@ -71,21 +72,17 @@ class _Writer:
                     noun = words[argument]
                     self.add(noun, f"{self.noun(noun)}和另一{noun.measure}{noun.zh}")
                 case "color" | "shade":
-                    noun = draws.pick(THINGS)
-                    color = argument or draws.pick(lexicon.COLORS).zh
-                    self.add(noun, self.noun(noun, f"{color}的"))
+                    color = argument or lexicon.COLORS[0].zh
+                    self.add(_COLORED, self.noun(_COLORED, f"{color}的"))
                 case "number":
-                    noun = draws.pick(OBJECTS)
-                    self.add(noun, self.noun(noun, number=draws.pick(NUMBER_WORDS).zh))
+                    self.add(_COUNTED, self.noun(_COUNTED, number=NUMBER_WORDS[0].zh))
                 case "animal":
-                    noun = draws.pick(ANIMALS[: len(lexicon.PETS)])
-                    self.add(noun, self.noun(noun))
+                    self.add(ANIMALS[0], self.noun(ANIMALS[0]))
                 case "food":
-                    food = draws.pick(lexicon.FOODS).zh
-                    self.things[draws.below(self.n_units)].append(("f", food))
+                    self.things[self._unit()].append(("f", lexicon.FOODS[0].zh))
                 case _:
                     if phrase := self._phrase(kind, argument):
-                        self.times[draws.below(self.n_units)].append(phrase)
+                        self.times[self._unit()].append(phrase)
 
     def _include(self, word: str) -> None:
         """Place a word of any class."""
@@ -93,7 +90,7 @@ class _Writer:
             self.manner = word
         elif word in _ADJECTIVES:
             adjective = _ADJECTIVES[word]
-            noun = self.draws.pick([n for n in OBJECTS if n.kind in adjective.kinds])
+            noun = next(n for n in OBJECTS if n.kind in adjective.kinds)
             self.add(noun, self.noun(noun, adjective.zh))
         else:
             self.add(BY_WORD["zh"][word], self.noun(BY_WORD["zh"][word]))
@@ -108,59 +105,51 @@ class _Writer:
             case "place":
                 return f"在{argument}里"
             case "weather":
-                return f"在{self.draws.pick(WEATHER).zh}中"
+                return f"在{WEATHER[0].zh}中"
             case "name":
-                return f"{self.draws.pick(('和', '为', '跟'))}{argument}"
+                return f"和{argument}"
             case _:
                 return ""
 
     def clause(self, unit: int) -> str:
         """Write subject, phrases, verb and things."""
-        draws, things, noun = self.draws, list(self.things[unit]), self.about.noun
-        phrases = sorted(self.times[unit], key=lambda phrase: phrase[0] in "在和为跟")
+        things, noun = list(self.things[unit]), self.about.noun
+        phrases = sorted(self.times[unit], key=lambda phrase: phrase[0] in "在和")
+        if unit == 0 and "words" in self.demands:
+            # So that a number of characters has to be counted.
+            phrases.append(self.draws.pick(_PADDING))
         named = _SUBSTITUTES[noun.kind] if self.hidden else noun.zh
-        if not things and not phrases and not self.manner and draws.chance(0.5):
-            if unit == 0 and noun.kind in "pa":
-                return f"{named}很{draws.pick(FEELINGS).zh}"
-            return f"{named if unit == 0 else '这里'}{draws.pick(_SHORT)}"
+        if not things and not phrases and not self.manner and (unit or noun.kind not in "pa"):
+            return f"{named if unit == 0 else '这里'}{_QUALITY}"
         is_animal = False
         if unit == 0 and noun.kind in "pa":
             subject, is_animal = named, noun.kind == "a"
         else:
-            subject = draws.pick((draws.pick(PEOPLE).zh, "大家", "有人"))
+            subject = "大家"
             if unit == 0:
                 things.insert(0, (noun.kind, named))
         if not things:
-            other = draws.pick(OBJECTS)
-            things.append((other.kind, self.noun(other)))
-        elif not phrases and len(self.demands) < 3 and draws.chance(0.3):
-            phrases.append(f"在{draws.pick(PLACES).zh}里")
+            things.append((_COUNTED.kind, self.noun(_COUNTED)))
         kind = things[0][0]
-        likes = draws.chance(0.2) and not self.manner
-        doing = (_BY_ANIMALS[kind] if is_animal else ()) or _BY_KIND[kind]
-        verb = draws.pick((_LIKED[kind] if likes else doing) or _BY_KIND[kind]).zh
+        verb = ((_BY_ANIMALS[kind] if is_animal else ()) or _BY_KIND[kind])[0].zh
         manner, self.manner = self.manner, ""
-        after = "" if likes else "了"
         listed = "和".join(text for _, text in things)
-        return f"{subject}{''.join(phrases)}{manner}{verb}{after}{listed}"
+        return f"{subject}{''.join(phrases)}{manner}{verb}了{listed}"
 
     def sentence(self, unit: int) -> str:
         """Write a clause with everything around it, without its mark."""
-        draws, demands = self.draws, self.demands
-        text = self.clause(unit)
+        demands, text = self.demands, self.clause(unit)
         is_last, comma = unit == self.n_units - 1, "，"
         if unit == 0 and "me" in demands:
-            text = f"{draws.pick(('我知道', '我觉得', '我听说'))}{text}"
+            text = f"我知道{text}"
         if unit == 0 and "you" in demands:
-            other = ("跟你说", "告诉你") if "me" in demands else ("你看", "你知道")
-            text = f"{draws.pick(other)}{comma}{text}"
+            text = f"{'告诉你' if 'me' in demands else '你看'}{comma}{text}"
         if unit == 0 and "begin" in demands:
             text = f"{demands['begin']}{comma}{text}"
         elif unit == 0 and "comma" in demands and comma not in text:
-            text = f"{draws.pick(('其实', '当然', '终于', '有一次'))}{comma}{text}"
+            text = f"其实{comma}{text}"
         if unit == 0 and "link" in demands:
-            reason = f"{draws.pick(PEOPLE).zh}很{draws.pick(FEELINGS).zh}"
-            text = f"{text}{comma}{demands['link']}{reason}"
+            text = f"{text}{comma}{demands['link']}这里{_QUALITY}"
         if is_last and "end" in demands:
             text = f"{text}{comma}{demands['end']}"
         return text + ("吗" if is_last and "question" in demands else "")
