@@ -329,3 +329,19 @@ def test_files_are_as_the_official_ones_and_never_change() -> None:
             check_solution(record["question"], record["answer"])
     digest = hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()
     assert digest == "2664774350bc9f3ea1226fcd85e140edec3848933f48fb2d01ea24341232f84f"
+
+
+def test_last_digits_are_in_mind_before_a_result_is_written() -> None:
+    draws, n_hints = Draws(1, "tests/digits"), 0
+    for _ in range(1000):
+        for source in (arithmetic.training, arithmetic.drill):
+            example = source(world(), draws)
+            assert isinstance(example, Exercise)
+            text, hints = example.prompt + example.answer, dict(example.hints)
+            for match in re.finditer(r"([\d]+ ?[-+*/] ?[\d]+)( ?=)", text):
+                result = int(eval(match[1].replace("/", "//")))
+                assert hints.pop(match.end(1)) == str(result % 10)
+                assert hints.pop(match.end(2)) == str(result // 10 % 10)
+                n_hints += 2
+            assert not hints
+    assert n_hints > 6000
