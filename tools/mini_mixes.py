@@ -2,14 +2,14 @@
 
 Stages one after another, each with little beside what it is for, because what takes two steps to
 learn is not learned while most of the gradient is about something else: *circuits* repeats names,
-spells them out in the other language and binds short options to their letters; *facts* asks for
-what there is to know; *letters* asks for the letters of that; *people* asks who of them it was;
-*pairs* compares sentences; *sums* works problems out; *writing* follows instructions, translates
-and sums up; *chat* is everything, while the learning rate falls. Each keeps a part of those before
-it: without that the letters of short options were at chance again after 120 steps (mini-medium;
-0.83 with it). Everything at once left letters and pairs at chance after 24 M tokens of mini-medium.
-In a stage of its own mini-large went from 0.33 to 0.78 of the pairs within 600 steps, after 1,400
-without a sign of it, and kept them (0.90) at a tenth of the tokens.
+spells them out in the other language, binds short options to their letters and computes; *facts*
+asks for what there is to know; *letters* asks for the letters of that; *people* asks who of them it
+was; *pairs* compares sentences; *sums* works problems out; *writing* follows instructions,
+translates and sums up; *chat* is everything, while the learning rate falls. Each keeps a part of
+those before it: without that the letters of short options were at chance again after 120 steps
+(mini-medium; 0.83 with it). Everything at once left letters and pairs at chance after 24 M tokens
+of mini-medium. In a stage of its own mini-large went from 0.33 to 0.78 of the pairs within 600
+steps, after 1,400 without a sign of it, and kept them (0.90) at a tenth of the tokens.
 
 All along a layer in the middle learns hints (``Stage.hints`` is the weight of its loss), less so
 at the end.
@@ -81,7 +81,8 @@ SOURCES: dict[str, Source] = {
 
 
 CIRCUITS: Mix = {
-    **{"copying": 0.10, "glossary": 0.15, "pairing": 0.40, "short_binding": 0.25, "binding": 0.10},
+    **{"copying": 0.10, "glossary": 0.13, "pairing": 0.36, "short_binding": 0.22, "binding": 0.07},
+    **{"drill": 0.12},
 }
 FACTS: Mix = {
     **{"open": 0.47, "corpus": 0.20, "mcq": 0.10, "binding": 0.06, "short_binding": 0.03},

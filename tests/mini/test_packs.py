@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "d9472ce269eb6938769daba987de2fc0ba9db69f1c47951f452a68f66e867dc6"
+PACKS_SHA256 = "f1b70e3fa9d59bf33c9ec147a8872d0edfdf0c820edd3c9b1a4e7937b8ab4752"
 
 
 @pytest.fixture

@@ -20,14 +20,16 @@ PLAIN, QUOTED = "Question: {q}\nAnswer:", "Q: {q}\nA:"
 
 
 def drill_computation(draws: Draws) -> Computation:
-    """Draw a bare computation with numbers to 999, mostly one that is hard to learn."""
+    """Draw a bare computation with numbers to 999: a third of single digits, on which all rests."""
     operator = draws.weighted(((0.3, "+"), (0.3, "-"), (0.28, "*"), (0.12, "/")))
-    if operator == "*":
-        return compute(draws.between(2, 60), "*", draws.between(2, 9))
-    if operator == "/":
-        k = draws.between(2, 9)
-        return compute(k * draws.between(2, 60), "/", k)
-    if draws.chance(0.4):
+    simple = draws.chance(0.33)
+    if operator in "*/":
+        factor, other = draws.between(2, 9), draws.between(2, 9 if simple else 60)
+        product = compute(factor, "*", other)
+        return product if operator == "*" else compute(product.result, "/", factor)
+    if simple:
+        left, right = draws.between(1, 9), draws.between(1, 9)
+    elif draws.chance(0.5):
         left, right = draws.between(2, 99), draws.between(2, 99)
     else:
         left = draws.between(100, 899)
