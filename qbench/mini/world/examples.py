@@ -22,6 +22,10 @@ class Hint(NamedTuple):
     end: int
     word: str
 
+    def moved(self, n: int) -> Hint:
+        """Return the hint where ``n`` more characters stand before its text."""
+        return Hint(self.end + n, self.word)
+
 
 class Document(NamedTuple):
     """Text to be learned from its first token to its last; other fields: see Exercise."""

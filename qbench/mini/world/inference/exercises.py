@@ -122,12 +122,8 @@ def exercise(pair: Pair, draws: Draws) -> Exercise:
     prompt = frame.format(p=pair.premise, h=pair.hypothesis)
     word, start = WORDS[pair.label], prompt.rindex(pair.hypothesis)
     answer = f"{word}." if chat else f" {word}"
-    return Exercise(prompt, answer, chat, (pair.key(),), hints=_shifted(pair.hints, start))
-
-
-def _shifted(hints: Iterable[Hint], start: int) -> tuple[Hint, ...]:
-    """Move hints along with the text they belong to."""
-    return tuple(Hint(start + hint.end, hint.word) for hint in hints)
+    hints = tuple(hint.moved(start) for hint in pair.hints)
+    return Exercise(prompt, answer, chat, (pair.key(),), hints=hints)
 
 
 def series(pairs: list[Pair], frame: str) -> Exercise:
@@ -140,7 +136,7 @@ def series(pairs: list[Pair], frame: str) -> Exercise:
     for pair in pairs:
         before, after = frame.split("{h}")
         answer += before
-        hints += _shifted(pair.hints, len(prompt + answer))
+        hints += (hint.moved(len(prompt + answer)) for hint in pair.hints)
         answer += pair.hypothesis + after
         spans.append((len(answer), len(answer) + 1 + len(WORDS[pair.label])))
         answer += f" {WORDS[pair.label]}"

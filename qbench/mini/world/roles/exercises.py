@@ -23,7 +23,7 @@ from qbench.mini.world.roles.contexts import (
     ties,
     untied,
 )
-from qbench.mini.world.roles.items import fingerprint, reserved
+from qbench.mini.world.roles.items import fingerprint, fingerprints, reserved
 from qbench.mini.world.roles.lexicon import (
     CATEGORIES,
     GOSSIP,
@@ -90,8 +90,7 @@ def training(world: World, draws: Draws) -> Exercise:
     while True:
         case = _case(world, draws)
         # What a test asks of a context alone is not asked of one that goes on after it, either.
-        ends = [i + 1 for i, sign in enumerate(case.context) if sign == "."]
-        if reserved().isdisjoint(fingerprint(case.context[:end], case.question) for end in ends):
+        if reserved().isdisjoint(fingerprints(case.context, case.question)):
             return _written(case, draws)
 
 
@@ -104,7 +103,7 @@ def _written(case: Case, draws: Draws) -> Exercise:
     answer = capitalized(case.who.one) if case.who else case.unknown
     answer = answer if chat else f" {answer}"
     shift = prompt.index(case.context)
-    hints = [Hint(shift + hint.end, hint.word) for hint in in_mind(case.context, case.deeds, draws)]
+    hints = [hint.moved(shift) for hint in in_mind(case.context, case.deeds, draws)]
     spans: tuple[tuple[int, int], ...] = ()
     if case.who and case.deeds:
         start = len(answer) - len(case.who.label)

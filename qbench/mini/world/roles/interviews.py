@@ -1,8 +1,7 @@
 """Several questions about what three people did: many decisions in little text.
 
-What tells people apart is all that is learned of an answer. In whole answers, as exercises have
-them, it is one token of up to seven, and a model that knew of every behaviour what it shows still
-named either of the two as often (mini-large, 28 M tokens).
+What tells people apart is all that is learned of an answer; of a whole answer, as exercises have
+it, that is one token of up to seven.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from qbench.mini.world.examples import Exercise, Hint
 from qbench.mini.world.facts import World
 from qbench.mini.world.roles.contexts import Deed, capitalized, in_mind, meeting, telling
 from qbench.mini.world.roles.exercises import PLAIN_SHARE
-from qbench.mini.world.roles.items import fingerprint, reserved
+from qbench.mini.world.roles.items import fingerprints, reserved
 from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TELLINGS, TRAITS, groups
 
 LITERAL_SHARE = 0.4
@@ -61,14 +60,12 @@ def _context(world: World, draws: Draws) -> tuple[str, list[Deed]]:
 def _questions(context: str, deeds: list[Deed], draws: Draws) -> Exercise:
     """Ask about each deed; which may be what a test asks."""
     hints = in_mind(context, deeds, draws)
-    # A test may have asked it after any sentence.
-    ends = [i + 1 for i, sign in enumerate(context) if sign == "."]
     form, prompt, answer, keys, spans = draws.pick(FORMS), context, "", list[str](), []
     for deed in draws.shuffled(deeds):
         question = draws.pick(QUESTIONS)[0].format(t=deed.trait)
         if draws.chance(LITERAL_SHARE):
             question = f"Who {deed.did}?"
-        keys += [fingerprint(context[:end], question) for end in ends]
+        keys += fingerprints(context, question)
         if answer:
             answer += form.asked.format(q=question)
         else:

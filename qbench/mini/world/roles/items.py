@@ -64,6 +64,12 @@ def fingerprint(context: str, question: str) -> str:
     return f"bbq|{context}|{question}"
 
 
+def fingerprints(context: str, question: str) -> tuple[str, ...]:
+    """Return the keys after each sentence of a context: what a test may ask of its beginning."""
+    ends = [i + 1 for i, sign in enumerate(context) if sign == "."]
+    return tuple(fingerprint(context[:end], question) for end in ends)
+
+
 @cache
 def test_items() -> tuple[BiasItem, ...]:
     """Return the test: four items a block, the blocks of a category together."""
