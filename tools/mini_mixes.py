@@ -105,14 +105,14 @@ SUMS: Mix = {
     **{"interview": 0.04, "roles": 0.04, "binding": 0.01, "corpus": 0.04},
 }
 WRITING: Mix = {
-    **{"instructions": 0.27, "translation": 0.24, "summaries": 0.09, "bitext": 0.01},
-    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "drill": 0.03, "inference": 0.06},
+    **{"instructions": 0.27, "translation": 0.28, "summaries": 0.09, "bitext": 0.01},
+    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.06, "drill": 0.01, "inference": 0.06},
     **{"mcq": 0.08, "open": 0.04, "interview": 0.03, "roles": 0.03, "corpus": 0.02},
 }
 CHAT: Mix = {
-    **{"corpus": 0.07, "open": 0.07, "mcq": 0.10, "words": 0.01, "binding": 0.01},
-    **{"problems": 0.20, "drill": 0.04, "inference": 0.07, "instructions": 0.13},
-    **{"translation": 0.13, "glossary": 0.01, "summaries": 0.05, "interview": 0.02},
+    **{"corpus": 0.05, "open": 0.07, "mcq": 0.12, "words": 0.01, "binding": 0.01},
+    **{"problems": 0.13, "drill": 0.02, "inference": 0.07, "instructions": 0.17},
+    **{"translation": 0.18, "glossary": 0.01, "summaries": 0.05, "interview": 0.02},
     **{"roles": 0.04, "hearsay": 0.015, "truths": 0.03, "gossip": 0.005},
 }
 # What the tokenizer is learned from.
@@ -139,12 +139,12 @@ class Stage(NamedTuple):
 
 
 STAGES = {
-    "circuits": Stage(0.06, CIRCUITS, CIRCUITS),
-    "facts": Stage(0.14, FACTS, {"corpus": 0.6, "few_shot": 0.4}),
-    "letters": Stage(0.09, LETTERS, {"few_shot": 1.0}),
-    "people": Stage(0.09, PEOPLE, {"few_shot": 0.5, "interview": 0.5}),
-    "pairs": Stage(0.12, PAIRS, {"few_shot": 0.5, "inference": 0.5}),
-    "sums": Stage(0.13, SUMS, {"few_shot": 0.4, "problems": 0.6}),
-    "writing": Stage(0.12, WRITING, {"few_shot": 0.4, "summaries": 0.3, "translation": 0.3}),
-    "chat": Stage(0.25, CHAT, LONG, hints=0.3),
+    "circuits": Stage(0.065, CIRCUITS, CIRCUITS),
+    "facts": Stage(0.155, FACTS, {"corpus": 0.6, "few_shot": 0.4}),
+    "letters": Stage(0.10, LETTERS, {"few_shot": 1.0}),
+    "people": Stage(0.08, PEOPLE, {"few_shot": 0.5, "interview": 0.5}),
+    "pairs": Stage(0.13, PAIRS, {"few_shot": 0.5, "inference": 0.5}),
+    "sums": Stage(0.08, SUMS, {"few_shot": 0.4, "problems": 0.6}),
+    "writing": Stage(0.17, WRITING, {"few_shot": 0.4, "summaries": 0.3, "translation": 0.3}),
+    "chat": Stage(0.22, CHAT, LONG, hints=0.3),
 }

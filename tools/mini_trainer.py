@@ -87,7 +87,7 @@ class Trainer:
         earlier = torch.ones(n, n, dtype=torch.bool, device=device).tril()
         mask = None
         if int(segments.max()) > 1:
-            mask = ((segments[:, :, None] == segments[:, None, :]) & earlier)[:, None]
+            mask = ((segments[:, :, None] == segments[:, None, :]) & earlier)[:, None].float()
         pairs = (batch.ids, batch.weights), (batch.middle_ids, batch.middle_weights)
         targets = torch.stack([self._next(of.astype("int64")) for of, _ in pairs])
         weights = torch.stack([self._next(of) for _, of in pairs])

@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "f1b70e3fa9d59bf33c9ec147a8872d0edfdf0c820edd3c9b1a4e7937b8ab4752"
+PACKS_SHA256 = "782f483334be6f4869c8066f4ec49665669d22b894dd20aba7d766796e61598f"
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_loss_stands_on_documents_and_answers_only(tokenizer) -> None:
             if example.spans:
                 said = [example.answer[a:b] for a, b in example.spans]
                 assert tokenizer.decode(learned[:-1]).split() == " ".join(said).split(), name
-                assert len(learned) < len(answer) / 2 and learned[-1] == end, name
+                assert len(learned) < len(answer) and learned[-1] == end, name
             else:
                 assert learned == answer, name
             before = chat_prompt(example.prompt, None) if example.chat else example.prompt
@@ -80,7 +80,9 @@ def test_hints_stand_after_what_was_read_and_before_what_is_next(tokenizer) -> N
                 assert encoded.hints[place] == first
                 read = tokenizer.decode(encoded.ids[:place])
                 if end < len(text):
-                    assert read.endswith(text[:end][-12:]), (name, read, text[:end])
+                    # A name is known after its first token.
+                    *_, last = tokenizer.encode(read).tokens
+                    assert text[:end][-12:] in read[-len(last) - 11 :], (name, read, text[:end])
                 else:
                     assert read.endswith(example.answer[: end - len(text)])
                 letters += tokenizer.decode([encoded.ids[place]]).strip() in tuple("ABCD")

@@ -257,10 +257,11 @@ def test_every_label_of_training_follows_from_the_sentences() -> None:
             assert example.answer == (f"{answer}." if example.chat else f" {answer}")
             assert derive(premise, hypothesis) == WORD_LABELS[answer]
             continue
-        assert example.prompt == premise and not example.chat
-        found = SERIES.findall(example.answer)
+        assert example.prompt.startswith(premise) and not example.chat
+        text = example.prompt + example.answer
+        found = SERIES.findall(text[len(premise) :])
         assert len(found) == len(example.keys) == len(example.spans) > 3
-        assert "".join("".join(parts) for parts in found) == example.answer
+        assert premise + "".join("".join(parts) for parts in found) == text
         for (_, hypothesis, _, answer), (start, end) in zip(found, example.spans, strict=True):
             assert f"{premise}\n{hypothesis}" in example.keys
             assert derive(premise, hypothesis) == WORD_LABELS[answer.strip()]

@@ -19,7 +19,7 @@ from qbench.mini.world.examples import Exercise
 from qbench.mini.world.facts import SEED, world
 from qbench.mini.world.roles import lexicon as role_lexicon
 
-FILES_SHA256 = "9d83ec6fdfd2cc7b055a9d0d681f472371c03a153515ff9edcc204c43d651f94"
+FILES_SHA256 = "c6c6129a0b9bef3b7250058c53fb4eb7ff3daeed357a6307b42aee4586df36b2"
 # Behaviour -> (trait number, whether it shows the negative side); adjective -> the same.
 SHOWS = {
     act: (i, negative)
@@ -48,9 +48,8 @@ OFFICIAL_UNKNOWN = {
     "can't answer",
     "undetermined",
 }
-PERSON = r"the (?:man from [A-Z][a-z]+|owner of the [a-z]+|other one|[a-z]+)"
-ACT = "|".join(TELLS)
-BEHAVIOUR = re.compile(rf"({PERSON}) (?:who )?({ACT})\b")
+PERSON = r"the (?:man from [A-Z][a-z]+|owner of the [a-z]+|[a-z]+)"
+BEHAVIOUR = re.compile(rf"\b(?:{'|'.join(TELLS)})\b")
 ANY_ACT = re.compile(rf"\b(?:{'|'.join(SHOWS)})\b")
 ANY_WORD = re.compile(rf"(?<![\w-])(?:{'|'.join(MEANS)})(?![\w-])")
 
@@ -92,15 +91,11 @@ def derived_answer(context: str, question: str) -> str | None:
 
 
 def deeds(context: str) -> list[tuple[str, int, str]]:
-    """Behaviours of a context, where each ends, and who did it."""
-    found, text = [], context.replace("The ", "the ")
-    for match in BEHAVIOUR.finditer(text):
-        who = match.group(1)
-        if who == "the other one":
-            people = people_in(context)
-            before = [p for p in re.findall(PERSON, text[: match.start()]) if p in people]
-            who = next(p for p in people if p != before[-1])
-        found.append((match.group(2), match.end(), who))
+    """Behaviours of a context, where each ends, and who did it: who is named next."""
+    found = []
+    for match in BEHAVIOUR.finditer(context):
+        after = re.findall(PERSON, context[match.end() :])
+        found.append((match[0], match.end(), next(who for who in after if who in MEMBERS)))
     return found
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 
 from qbench.mini.draws import Draws
 from qbench.mini.world.arithmetic.numbers import Computation, compute
 from qbench.mini.world.arithmetic.problems import Problem, problem
-from qbench.mini.world.examples import Example, Exercise, Hint
+from qbench.mini.world.examples import Example, Exercise
 from qbench.mini.world.facts import SEED, World, world
 
 N_TEST, N_SHOTS = 1800, 200
 # Long problems are few: their steps are those of the short ones, at less than half the tokens.
 LENGTHS = ((0.4, 2), (0.3, 3), (0.2, 4), (0.1, 5))
-_COMPUTATION = re.compile(r"(\d+) ?([-+*/]) ?(\d+) ?=")
 PLAIN, QUOTED = "Question: {q}\nAnswer:", "Q: {q}\nA:"
 
 
@@ -39,26 +37,9 @@ def drill_computation(draws: Draws) -> Computation:
 
 
 def drill(world: World, draws: Draws) -> Exercise:
-    """Draw a bare computation, as a sum or as a mark of worked solutions."""
-    c = drill_computation(draws)
-    if draws.chance(0.25):
-        prompt, answer = f"{c.left} {c.operator} {c.right} =", f" {c.result}."
-    else:
-        before, equals, answer = c.mark().partition("=")
-        prompt = before + equals
-    return Exercise(prompt, answer, chat=False, hints=in_mind(prompt + answer))
-
-
-def in_mind(text: str) -> tuple[Hint, ...]:
-    """Give the last digit of each result after the numbers, and the one before it after the sign.
-
-    A result is written from its first digit on, which depends on all others.
-    """
-    hints = []
-    for found in _COMPUTATION.finditer(text):
-        digits = f"{compute(int(found[1]), found[2], int(found[3])).result:02d}"
-        hints += [Hint(found.end(3), digits[-1]), Hint(found.end(), digits[-2])]
-    return tuple(hints)
+    """Draw a bare computation, as a mark of worked solutions."""
+    before, equals, answer = drill_computation(draws).mark().partition("=")
+    return Exercise(before + equals, answer, chat=False)
 
 
 @cache
@@ -99,8 +80,7 @@ def exercise(item: Problem, draws: Draws) -> Exercise:
     chat = not frame
     prompt = frame.format(q=item.question) if frame else item.question
     answer = item.answer if chat else f" {item.answer}"
-    hints = in_mind(prompt + answer)
-    return Exercise(prompt, answer, chat, (item.question,), hints=hints)
+    return Exercise(prompt, answer, chat, (item.question,))
 
 
 def training(world: World, draws: Draws) -> Example:

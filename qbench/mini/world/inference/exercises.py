@@ -131,13 +131,14 @@ def series(pairs: list[Pair], frame: str) -> Exercise:
 
     So a label costs half or a third of the text that it costs alone.
     """
-    prompt = pairs[0].premise
-    answer, hints, spans = "", list[Hint](), []
+    before, after = frame.split("{h}")
+    prompt, answer, hints, spans = pairs[0].premise, "", list[Hint](), []
     for pair in pairs:
-        before, after = frame.split("{h}")
-        answer += before
-        hints += (hint.moved(len(prompt + answer)) for hint in pair.hints)
-        answer += pair.hypothesis + after
+        hints += (hint.moved(len(prompt + answer + before)) for hint in pair.hints)
+        if answer:
+            answer += before + pair.hypothesis + after
+        else:
+            prompt += before + pair.hypothesis + after
         spans.append((len(answer), len(answer) + 1 + len(WORDS[pair.label])))
         answer += f" {WORDS[pair.label]}"
     keys = tuple(pair.key() for pair in pairs)

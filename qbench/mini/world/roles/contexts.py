@@ -108,9 +108,7 @@ class Telling(NamedTuple):
     deeds: tuple[Deed, Deed]
 
 
-def telling(
-    trait: Trait, doer: Group, other: Group, draws: Draws, *, plain: bool, forms: tuple[str, ...]
-) -> Telling:
+def telling(trait: Trait, doer: Group, other: Group, draws: Draws, *, plain: bool) -> Telling:
     """Tell who showed the negative side and who the positive one, in either order."""
     if plain:
         acts = [trait.plainly(negative=True), trait.plainly(negative=False)]
@@ -118,18 +116,20 @@ def telling(
         acts = [draws.pick(trait.bad), draws.pick(trait.good)]
     deeds = (Deed(doer, acts[0], trait.negative), Deed(other, acts[1], trait.positive))
     one, two = deeds if draws.chance(0.5) else deeds[::-1]
-    text = _about_two(forms, one.who, two.who, draws, x=one.did, y=two.did)
+    text = _about_two(TELLINGS, one.who, two.who, draws, x=one.did, y=two.did)
     return Telling(text, deeds)
 
 
-def in_mind(context: str, deeds: Iterable[Deed], draws: Draws) -> list[Hint]:
-    """Say after each deed what it shows, or whose it is: either, so that both are in mind there.
+def in_mind(context: str, deeds: Iterable[Deed]) -> list[Hint]:
+    """Say after each deed what it shows, and again at the name of who did it.
 
-    Then the one can be found by the other. What is said plainly needs no hint at what it shows.
+    So the name can be found by the trait. What is said plainly needs no hint before the name.
     """
     hints = []
     for who, did, trait in deeds:
-        shown = did.endswith(trait) or draws.chance(0.5)
         end = context.index(did) + len(did)
-        hints.append(Hint(end, who.label if shown else trait))
+        if not did.endswith(trait):
+            hints.append(Hint(end, trait))
+        named = context.index(who.one, end) + len(who.one) - len(who.label)
+        hints.append(Hint(named + 1, trait))  # After the first token of the label.
     return hints

@@ -29,7 +29,6 @@ from qbench.mini.world.roles.lexicon import (
     GOSSIP,
     LORE,
     QUESTIONS,
-    TELLINGS,
     TRAITS,
     Group,
 )
@@ -103,7 +102,7 @@ def _written(case: Case, draws: Draws) -> Exercise:
     answer = capitalized(case.who.one) if case.who else case.unknown
     answer = answer if chat else f" {answer}"
     shift = prompt.index(case.context)
-    hints = [hint.moved(shift) for hint in in_mind(case.context, case.deeds, draws)]
+    hints = [hint.moved(shift) for hint in in_mind(case.context, case.deeds)]
     spans: tuple[tuple[int, int], ...] = ()
     if case.who and case.deeds:
         start = len(answer) - len(case.who.label)
@@ -131,7 +130,7 @@ def _case(world: World, draws: Draws) -> Case:
         return Case(context, (), question, word, who, unknown)
     doer, other = draws.sample(people, 2)
     plain = draws.chance(PLAIN_SHARE)
-    told = telling(trait, doer, other, draws, plain=plain, forms=TELLINGS)
+    told = telling(trait, doer, other, draws, plain=plain)
     asked = told.deeds[0 if negative else 1]
     if not plain and draws.chance(LITERAL_SHARE):
         question = f"Who {asked.did}?"

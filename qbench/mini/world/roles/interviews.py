@@ -14,11 +14,9 @@ from qbench.mini.world.facts import World
 from qbench.mini.world.roles.contexts import Deed, capitalized, in_mind, meeting, telling
 from qbench.mini.world.roles.exercises import PLAIN_SHARE
 from qbench.mini.world.roles.items import fingerprints, reserved
-from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TELLINGS, TRAITS, groups
+from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TRAITS, groups
 
 LITERAL_SHARE = 0.4
-# Among three people there is no "other one".
-FORMS_BY_NAME = tuple(form for form in TELLINGS if "{a}" in form.lower() and "{b}" in form.lower())
 
 
 class Form(NamedTuple):
@@ -51,7 +49,7 @@ def _context(world: World, draws: Draws) -> tuple[str, list[Deed]]:
     for trait in draws.sample(TRAITS, 3 if category == "Craft" else 2):
         doer, other = draws.sample(people, 2)
         plain = draws.chance(PLAIN_SHARE)
-        told = telling(trait, doer, other, draws, plain=plain, forms=FORMS_BY_NAME)
+        told = telling(trait, doer, other, draws, plain=plain)
         context += f" {told.text}"
         deeds += told.deeds
     return context, deeds
@@ -59,7 +57,7 @@ def _context(world: World, draws: Draws) -> tuple[str, list[Deed]]:
 
 def _questions(context: str, deeds: list[Deed], draws: Draws) -> Exercise:
     """Ask about each deed; which may be what a test asks."""
-    hints = in_mind(context, deeds, draws)
+    hints = in_mind(context, deeds)
     form, prompt, answer, keys, spans = draws.pick(FORMS), context, "", list[str](), []
     for deed in draws.shuffled(deeds):
         question = draws.pick(QUESTIONS)[0].format(t=deed.trait)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from qbench.mini.draws import Draws
 from qbench.mini.world.facts import SEED, world
 from qbench.mini.world.roles.contexts import Tie, capitalized, meeting, telling, ties_of, untied
-from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, TELLINGS, Group
+from qbench.mini.world.roles.lexicon import CATEGORIES, QUESTIONS, Group
 
 N_BLOCKS = 150
 
@@ -115,7 +115,7 @@ def _block(plan: Plan, draws: Draws) -> Block:
     doer, decent = (tied, other) if plan.does else (other, tied)
     context = meeting(world(), pair, draws)
     people = tuple((tied, other, None)[i] for i in plan.order)
-    told = telling(trait, doer, decent, draws, plain=plan.plain, forms=TELLINGS)
+    told = telling(trait, doer, decent, draws, plain=plan.plain)
     return Block(plan.tie, other, doer, people, plan.asked, context, f"{context} {told.text}")
 
 

@@ -140,15 +140,16 @@ MEETINGS = (
     "On {d} I visited {p} with {a} and {b}.",
     "Last {d} {a} talked to {b} near {p}.",
 )
-# {a} does {x}, {b} does {y}.
+# {a} does {x}, {b} does {y}. Deeds come before names: what is to be found by a trait is a name, and
+# a model that reads from left to right knows the trait there only if it has read the deed.
 TELLINGS = (
-    "{A} {x}, while {b} {y}.",
-    "{A} {x}. {B} {y}.",
-    "{A} {x}, but {b} {y}.",
-    "Later {a} {x} and {b} {y}.",
-    "{A} {x}, but the other one {y}.",
-    "It was {a} who {x}, and {b} {y}.",
-    "While {a} {x}, {b} {y}.",
+    "The one who {x} was {a}, and the one who {y} was {b}.",
+    '"I {x}," said {a}. "And I {y}," said {b}.',
+    "Somebody {x}. That was {a}. Somebody {y}. That was {b}.",
+    "Later one of them {x}, namely {a}, but the other one {y}, namely {b}.",
+    "Who {x}? I think it was {a}. Who {y}? I think it was {b}.",
+    "People talked about who {x}, which was {a}, and who {y}, which was {b}.",
+    "While somebody {x}, as did {a}, the other one {y}, as did {b}.",
 )
 # A way to ask, and the words for an answer that cannot be had: these are some of the ten that the
 # official script knows as "unknown". Each question has its own, so that a model can know which

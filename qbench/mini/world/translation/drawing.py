@@ -161,11 +161,11 @@ class Drawer:
             noun=draws.pick(words.CRAFTS),
             determiner=determiner,
             quantity=draws.between(2, 9) if determiner == "number" else 1,
-            adjectives=self.adjectives("p", 0.3),
+            adjectives=self.adjectives("p", 0.2),
             relative=clause,
         )
 
-    def thing(self, kinds: str, *, definite: bool = False, relative: float = 0.1) -> Phrase:
+    def thing(self, kinds: str, *, definite: bool = False, relative: float = 0.06) -> Phrase:
         """Draw a thing, an animal or a building of some kinds."""
         draws = self.draws
         noun = draws.pick(_nouns_of(kinds))
@@ -177,7 +177,7 @@ class Drawer:
             determiner = draws.weighted(_DETERMINERS)
         if noun.container and determiner in {"the many", "these", "many"}:
             determiner = "number" if not definite else "the"
-        owner = self.owner() if noun.kind != "b" and draws.chance(0.15) else None
+        owner = self.owner() if noun.kind != "b" and draws.chance(0.1) else None
         if owner:
             determiner = "number" if not definite and draws.chance(0.2) else ""
         clause = None
@@ -191,7 +191,7 @@ class Drawer:
             noun=noun,
             determiner=determiner,
             quantity=draws.between(2, 20) if determiner == "number" else 1,
-            adjectives=self.adjectives(noun.kind, 0.35),
+            adjectives=self.adjectives(noun.kind, 0.25),
             owner=owner,
             relative=clause,
         )
@@ -200,7 +200,7 @@ class Drawer:
         """Draw who does something; a second clause often takes up somebody by a pronoun."""
         if verb and verb.en in words.ANIMAL_VERBS and self.draws.chance(0.3):
             return self.thing("a", relative=0)
-        return self.person(subject=True, relative=0.12, pronoun=0.5 if second else 0.12)
+        return self.person(subject=True, relative=0.08, pronoun=0.5 if second else 0.12)
 
     def clause(self, mode: Mode, role: Role) -> Clause:
         """Draw a clause of a mode (see Role)."""
@@ -228,7 +228,7 @@ class Drawer:
             )
         negated = mode != "must" and role != "plain" and draws.chance(0.15)
         spare = 0.5 if role != "single" else 1.0
-        favored = not giving and verb.en in words.FAVORS and draws.chance(0.25)
+        favored = not giving and verb.en in words.FAVORS and draws.chance(0.12)
         clause = Clause(
             "act",
             self.subject(verb, role != "single" and role != "first"),
@@ -240,9 +240,9 @@ class Drawer:
             self.receiver(thing) if giving and thing else None,
             self.person() if favored else None,
         )
-        if not stative and not giving and not favored and draws.chance(0.12 * spare):
+        if not stative and not giving and not favored and draws.chance(0.08 * spare):
             clause = clause._replace(companion=self.person())
-        if not stative and draws.chance((0.5 if verb.kinds else 0.8) * spare):
+        if not stative and draws.chance((0.35 if verb.kinds else 0.7) * spare):
             clause = clause._replace(where=self.where())
         if not verb.kinds and not negated and draws.chance(0.5):
             clause = clause._replace(

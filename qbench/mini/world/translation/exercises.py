@@ -22,7 +22,7 @@ from qbench.mini.world.translation.drawing import Drawer, NameDraw
 from qbench.mini.world.translation.grammar import Phrase, Sentence, is_held
 
 N_TEST, N_DEV = 1800, 200
-FRESH_SHARE = 0.3
+FRESH_SHARE = 0.2
 HELD_NAME_SHARE = 0.1
 HELD_JOINED_SHARE = 0.3
 N_HELD = {"people": 80, "towns": 30, "rivers": 10}
