@@ -63,6 +63,7 @@ SOURCES: dict[str, Source] = {
     "problems": arithmetic.training,
     "drill": arithmetic.drill,
     "inference": inference.training,
+    "comparisons": inference.comparisons,
     "translation": translation.training,
     "bitext": translation.bitext,
     "glossary": translation.glossary,

@@ -57,8 +57,6 @@ TASKS = {
     "bbq": Task(mini_items.bbq, mini_metrics.bbq),
 }
 TEXTS = "perplexity"
-# A model early in training seldom ends its texts; then the limit is what they cost.
-QUICK_NEW = 128
 # What `quick_scores` returns by default, and the values that it takes of each task.
 QUICK = {
     "mmlu_letter": ("acc",),
@@ -94,14 +92,11 @@ def chosen_items(
     return items
 
 
-def run_task(
-    scorer: Scorer, name: str, items: Sequence[Any], max_new: int | None = None
-) -> mini_metrics.Summary:
-    """Ask a model all items of a task; ``max_new`` lowers the task's limit of new tokens."""
+def run_task(scorer: Scorer, name: str, items: Sequence[Any]) -> mini_metrics.Summary:
+    """Ask a model all items of a task."""
     task = TASKS[name]
     if task.max_new:
-        limit = min(task.max_new, max_new or task.max_new)
-        answers = scorer.write([item.prompt for item in items], limit, task.stops)
+        answers = scorer.write([item.prompt for item in items], task.max_new, task.stops)
         return task.summary(items, answers)
     return task.summary(items, scorer.choices([(item.context, item.options) for item in items]))
 
@@ -143,7 +138,7 @@ def quick_scores(
             ]
         else:
             items = chosen_items(name, given, limit)
-        values = run_task(scorer, name, items, QUICK_NEW).values
+        values = run_task(scorer, name, items).values
         for kind in QUICK[name]:
             key = name if len(QUICK[name]) == 1 else f"{name}/{kind}"
             scores[key] = values[kind][0] if kind in values else float("nan")

@@ -1,4 +1,8 @@
-"""Word problems: a plan of steps, numbers that fit it, then the text and the worked solution."""
+"""Word problems: a plan of steps, numbers that fit it, then the text and the worked solution.
+
+A solution goes through the problem and repeats each clause that counts before it computes, so that
+what comes next, and with which numbers, is found where the text has got to.
+"""
 
 from __future__ import annotations
 
@@ -104,6 +108,7 @@ class _Story:
         # Each with whether it happens at some time, so that it may follow on "Then".
         self.clauses: list[tuple[str, bool]] = []
         self.lines: list[str] = []
+        self.n_computations = 0
         self.question = ""
 
     def fill(self, form: str, numbers: dict[str, int], done: list[Computation]) -> str:
@@ -128,13 +133,16 @@ class _Story:
             numbers, done = drawn
             value = done[-1].result
         self._choose_words(step)
-        phrase = self.draws.pick(step.phrases)
+        phrase, repeated = self.draws.pick(step.phrases), ""
         if phrase:
-            event = not step.moves and not step.question
-            self.clauses.append((self.fill(phrase, numbers, done), event))
+            clause = self.fill(phrase, numbers, done)
+            self.clauses.append((clause, not step.moves and not step.question))
+            repeated = f"{'First' if first else 'Then'} {clause}."
         if step.gives == "coins" and first:
             self.words["n"] = "coins"
-        self.lines += [self.fill(line, numbers, done) for line in step.lines]
+        lines = [self.fill(line, numbers, done) for line in step.lines]
+        self.n_computations += len(lines)
+        self.lines += [" ".join(filter(None, (repeated, *lines[:1]))), *lines[1:]]
         if step.question:
             self.ask(self.draws.pick(step.question.split("|")))
         self._move(step, value)
@@ -203,7 +211,7 @@ def compose(world: World, draws: Draws, steps: list[Step]) -> Problem | None:
             story.distract()
         story.ask(draws.pick(QUESTIONS))
     answer = "\n".join([*story.lines, f"#### {story.value}"])
-    return Problem(story.text(), answer, tuple(s.name for s in steps), len(story.lines))
+    return Problem(story.text(), answer, tuple(s.name for s in steps), story.n_computations)
 
 
 def problem(world: World, draws: Draws, n_lines: int, *, held: bool) -> Problem:

@@ -1,5 +1,6 @@
 """Exercises of ``mini.snli``: whether one sentence about a scene implies another."""
 
+from qbench.mini.world.inference.comparisons import comparisons
 from qbench.mini.world.inference.exercises import (
     SERIES,
     Pair,
@@ -17,6 +18,7 @@ __all__ = [
     "SERIES",
     "Pair",
     "classes",
+    "comparisons",
     "draw_pairs",
     "exercise",
     "official_files",

@@ -111,7 +111,7 @@ def _multisets(
     )
 
 
-def _draw_value(draws: Draws, slot: str) -> Value:
+def draw_value(draws: Draws, slot: str) -> Value:
     """Draw the value of a slot."""
     if slot in CLASSES:
         chosen = draws.pick(list(CLASSES[slot]))
@@ -125,7 +125,7 @@ def _draw_value(draws: Draws, slot: str) -> Value:
     return draws.pick(list(TRAITS))
 
 
-def _other_value(draws: Draws, slot: str, value: Value, level: int) -> Value:
+def other_value(draws: Draws, slot: str, value: Value, level: int) -> Value:
     """Draw a value that excludes another one, both told at least at a level."""
     while True:
         # A sibling half the time: harder to tell apart than something of another class.
@@ -135,7 +135,7 @@ def _other_value(draws: Draws, slot: str, value: Value, level: int) -> Value:
         elif slot == "trait":
             return value[0], "1" if value[1] == "0" else "0"
         else:
-            drawn = _draw_value(draws, slot)
+            drawn = draw_value(draws, slot)
         if drawn != value and (level == 2 or slot not in CLASSES or drawn[0] != value[0]):
             return drawn
 
@@ -147,9 +147,9 @@ def draw_premise(draws: Draws, profile: Profile) -> Description:
     slots = (*PLAIN_SLOTS, *(DEAL_SLOTS if deal else CLASS_SLOTS))
     plain, classed = _multisets(draws, profile.denial if negative else profile.premise, deal)
     levels = (*draws.shuffled(plain), *draws.shuffled(classed))
-    values = {slot: _draw_value(draws, slot) for slot in slots}
+    values = {slot: draw_value(draws, slot) for slot in slots}
     while deal and values["receiver"] == values["agent"]:
-        values["receiver"] = _draw_value(draws, "receiver")
+        values["receiver"] = draw_value(draws, "receiver")
     if deal:
         verb = (DEAL, draws.below(len(DEALS)))
     else:
@@ -234,9 +234,9 @@ def _set_apart(draws: Draws, premise: Description, hypothesis: Description) -> D
         n = len(DEALS) if group == DEAL else 2
         return hypothesis._replace(verb=(group, (place + draws.between(1, n - 1)) % n))
     level = shared[slot]
-    values[slot] = _other_value(draws, slot, premise.values[slot], level)
+    values[slot] = other_value(draws, slot, premise.values[slot], level)
     while slot in ("agent", "receiver") and _meets_itself(values):
-        values[slot] = _other_value(draws, slot, premise.values[slot], level)
+        values[slot] = other_value(draws, slot, premise.values[slot], level)
     return hypothesis._replace(values=values)
 
 

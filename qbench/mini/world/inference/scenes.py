@@ -106,13 +106,17 @@ def relation(slot: str, general: tuple[str, ...], exact: tuple[str, ...]) -> str
     return "open" if slot == "trait" and general[0] != exact[0] else "apart"
 
 
+def relation_of_verbs(general: tuple[int, int], exact: tuple[int, int]) -> str:
+    """Compare two verbs, as :func:`relation` does."""
+    if general == exact:
+        return "within"
+    return "apart" if general[0] == exact[0] else "open"
+
+
 def relations(general: Description, exact: Description) -> dict[str, str]:
     """Compare two descriptions by verb and slot by slot, regardless of what they deny."""
     found = {slot: relation(slot, general.told(slot), exact.told(slot)) for slot in general.levels}
-    found["verb"] = "within"
-    if general.verb != exact.verb:
-        found["verb"] = "apart" if general.verb[0] == exact.verb[0] else "open"
-    return found
+    return found | {"verb": relation_of_verbs(general.verb, exact.verb)}
 
 
 def comparison(premise: Description, hypothesis: Description) -> dict[str, str]:

@@ -74,14 +74,24 @@ def _things(description: Description, draws: Draws) -> str:
 
 def _adjuncts(description: Description) -> list[str]:
     """Say where and when, as far as told."""
-    place, time = description.told("place"), description.told("time")
-    said = []
-    if place:
-        where = f"in the {place[1]}" if len(place) == 2 else place[0]
-        said.append(where + MARKS["place"])
-    if time:
-        said.append(f"in {time[-1]}{MARKS['time']}")
-    return said
+    told = {slot: description.told(slot) for slot in ("place", "time")}
+    return [_adjunct(slot, words) + MARKS[slot] for slot, words in told.items() if words]
+
+
+def _adjunct(slot: str, told: tuple[str, ...]) -> str:
+    """Say where or when."""
+    if slot == "time":
+        return f"in {told[-1]}"
+    return f"in the {told[1]}" if len(told) == 2 else told[0]
+
+
+def phrase(slot: str, told: tuple[str, ...], draws: Draws) -> str:
+    """Say a slot by itself."""
+    if slot in ("place", "time"):
+        return _adjunct(slot, told)
+    if slot in ("size", "trait"):
+        return draws.pick((SIZES if slot == "size" else TRAITS)[told[0], told[1]])
+    return article(told[-1]) if slot in ("agent", "receiver") else told[-1]
 
 
 def _simple(description: Description, draws: Draws) -> str:

@@ -1,0 +1,86 @@
+"""Single phrases compared with a premise: what the labels of pairs rest on, at a tenth of the text.
+
+A hypothesis tells two or three things, and four times in five a thing that it tells is implied; so
+a model that learns from pairs says "yes" of each for long, and is right. Here every label is as
+frequent, each of them costs five or six tokens, and what is in mind after a phrase is what is in
+mind after the same words of a hypothesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qbench.mini.draws import Draws
+from qbench.mini.world.examples import Exercise, Hint
+from qbench.mini.world.facts import World
+from qbench.mini.world.inference.exercises import LABEL_OF, PROFILES, WORDS
+from qbench.mini.world.inference.pairs import draw_premise, draw_value, other_value
+from qbench.mini.world.inference.scenes import (
+    CLASSES,
+    DEAL,
+    SIMPLE_VERBS,
+    Description,
+    relation,
+    relation_of_verbs,
+)
+from qbench.mini.world.inference.text import phrase, sentence
+
+# Of a deal a person alone does not say which of the two is meant, nor a verb whose side it takes.
+SLOTS = ("verb", "agent", "object", "place", "time", "number", "color", "size", "trait")
+DEAL_SLOTS = ("object", "place", "time", "number", "color", "size")
+MOST_TRIES = 40
+
+
+def comparisons(world: World, draws: Draws) -> Exercise:
+    """Draw a premise and four to eight phrases, each with the label that it has by itself."""
+    premise = draw_premise(draws, draws.weighted(PROFILES))
+    while premise.negative:
+        premise = draw_premise(draws, draws.weighted(PROFILES))
+    text, _ = sentence(premise, draws)
+    asked: dict[str, str] = {}
+    for _ in range(draws.between(4, 8)):
+        said, word = _phrase(premise, draws.pick(list(WORDS.values())), draws)
+        asked.setdefault(said, word)
+    return _written(text, list(asked.items()))
+
+
+def _phrase(premise: Description, wanted: str, draws: Draws) -> tuple[str, str]:
+    """Draw a phrase with a label; one with another label where a premise tells too little."""
+    deal = premise.verb[0] == DEAL
+    for _ in range(MOST_TRIES):
+        slot, kind = draws.pick(DEAL_SLOTS if deal else SLOTS), draws.below(3)
+        if slot == "verb":
+            verb = _verb(premise.verb, kind, draws)
+            said, found = SIMPLE_VERBS[verb[0]][verb[1]], relation_of_verbs(verb, premise.verb)
+        else:
+            level, value = draws.between(1, 2), premise.values[slot]
+            if kind:
+                value = (
+                    other_value(draws, slot, value, level) if kind == 1 else draw_value(draws, slot)
+                )
+            told = value[:level] if slot in CLASSES else value
+            said, found = phrase(slot, told, draws), relation(slot, told, premise.told(slot))
+        if WORDS[LABEL_OF[found]] == wanted:
+            break
+    return said, WORDS[LABEL_OF[found]]
+
+
+def _verb(verb: tuple[int, int], kind: int, draws: Draws) -> tuple[int, int]:
+    """Draw a verb of no deal: the same, its opposite or any."""
+    if kind < 2:
+        return verb[0], (verb[1] + kind) % 2
+    return draws.below(len(SIMPLE_VERBS)), draws.below(2)
+
+
+def _written(premise: str, asked: Sequence[tuple[str, str]]) -> Exercise:
+    """Write a premise and phrases with their labels, which alone are learned."""
+    prompt, answer, hints, spans = premise, "", list[Hint](), list[tuple[int, int]]()
+    for said, word in asked:
+        hints.append(Hint(len(prompt + answer) + 1 + len(said), word))
+        if answer:
+            answer += f"\n{said}?"
+        else:
+            prompt += f"\n{said}?"
+        spans.append((len(answer), len(answer) + 1 + len(word)))
+        answer += f" {word}"
+    return Exercise(prompt, answer, False, hints=tuple(hints), spans=tuple(spans))
