@@ -90,31 +90,32 @@ FACTS: Mix = {
     **{"pairing": 0.03, "glossary": 0.05, "drill": 0.06},
 }
 LETTERS: Mix = {
-    **{"mcq": 0.48, "open": 0.18, "binding": 0.12, "words": 0.04, "short_binding": 0.03},
-    **{"corpus": 0.08, "glossary": 0.02, "drill": 0.05},
+    **{"mcq": 0.46, "open": 0.18, "binding": 0.11, "words": 0.04, "short_binding": 0.03},
+    **{"corpus": 0.08, "glossary": 0.02, "comparisons": 0.05, "drill": 0.03},
 }
 PEOPLE: Mix = {
-    **{"interview": 0.45, "roles": 0.20, "gossip": 0.02, "mcq": 0.12, "open": 0.08},
-    **{"binding": 0.03, "corpus": 0.05, "drill": 0.05},
+    **{"interview": 0.40, "roles": 0.16, "gossip": 0.02, "comparisons": 0.12, "mcq": 0.12},
+    **{"open": 0.08, "binding": 0.03, "corpus": 0.05, "drill": 0.02},
 }
 PAIRS: Mix = {
-    **{"inference": 0.44, "interview": 0.08, "roles": 0.10, "gossip": 0.01, "mcq": 0.12},
-    **{"open": 0.08, "binding": 0.03, "corpus": 0.06, "drill": 0.08},
+    **{"inference": 0.37, "comparisons": 0.15, "interview": 0.06, "roles": 0.08, "gossip": 0.01},
+    **{"mcq": 0.12, "open": 0.08, "binding": 0.03, "corpus": 0.06, "drill": 0.04},
 }
 SUMS: Mix = {
-    **{"problems": 0.45, "drill": 0.17, "inference": 0.08, "mcq": 0.12, "open": 0.05},
-    **{"interview": 0.04, "roles": 0.04, "binding": 0.01, "corpus": 0.04},
+    **{"problems": 0.47, "drill": 0.08, "inference": 0.12, "comparisons": 0.03, "mcq": 0.12},
+    **{"open": 0.05, "interview": 0.04, "roles": 0.04, "binding": 0.01, "corpus": 0.04},
 }
 WRITING: Mix = {
-    **{"instructions": 0.27, "translation": 0.28, "summaries": 0.09, "bitext": 0.01},
-    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.06, "drill": 0.01, "inference": 0.06},
-    **{"mcq": 0.08, "open": 0.04, "interview": 0.03, "roles": 0.03, "corpus": 0.02},
+    **{"instructions": 0.26, "translation": 0.26, "summaries": 0.09, "bitext": 0.01},
+    **{"glossary": 0.01, "gazette": 0.01, "problems": 0.08, "inference": 0.08, "mcq": 0.07},
+    **{"open": 0.03, "interview": 0.02, "roles": 0.03, "truths": 0.02, "hearsay": 0.01},
+    **{"corpus": 0.02},
 }
 CHAT: Mix = {
-    **{"corpus": 0.05, "open": 0.07, "mcq": 0.12, "words": 0.01, "binding": 0.01},
-    **{"problems": 0.13, "drill": 0.02, "inference": 0.07, "instructions": 0.17},
-    **{"translation": 0.18, "glossary": 0.01, "summaries": 0.05, "interview": 0.02},
-    **{"roles": 0.04, "hearsay": 0.015, "truths": 0.03, "gossip": 0.005},
+    **{"corpus": 0.04, "open": 0.07, "mcq": 0.12, "words": 0.01, "binding": 0.01},
+    **{"problems": 0.16, "drill": 0.01, "inference": 0.09, "comparisons": 0.01},
+    **{"instructions": 0.15, "translation": 0.15, "glossary": 0.01, "summaries": 0.05},
+    **{"interview": 0.01, "roles": 0.04, "hearsay": 0.015, "truths": 0.05, "gossip": 0.005},
 }
 # What the tokenizer is learned from.
 TEXT: Mix = {

@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "782f483334be6f4869c8066f4ec49665669d22b894dd20aba7d766796e61598f"
+PACKS_SHA256 = "e7ce85f88df8f7d9ec56ea0a278d8092912cb2b9303473a1c50192b89864d617"
 
 
 @pytest.fixture

@@ -28,7 +28,11 @@ from qbench.mini.world.inference.text import phrase, sentence
 # Of a deal a person alone does not say which of the two is meant, nor a verb whose side it takes.
 SLOTS = ("verb", "agent", "object", "place", "time", "number", "color", "size", "trait")
 DEAL_SLOTS = ("object", "place", "time", "number", "color", "size")
+# Premises that only list what is told, so that there is little to look through.
+LIST_SHARE = 0.4
 MOST_TRIES = 40
+# A word after it begins with a space, as the same word in a sentence does.
+ASK = "\nAnd "
 
 
 def comparisons(world: World, draws: Draws) -> Exercise:
@@ -36,12 +40,22 @@ def comparisons(world: World, draws: Draws) -> Exercise:
     premise = draw_premise(draws, draws.weighted(PROFILES))
     while premise.negative:
         premise = draw_premise(draws, draws.weighted(PROFILES))
-    text, _ = sentence(premise, draws)
+    text = _listed(premise, draws) if draws.chance(LIST_SHARE) else sentence(premise, draws)[0]
     asked: dict[str, str] = {}
     for _ in range(draws.between(4, 8)):
         said, word = _phrase(premise, draws.pick(list(WORDS.values())), draws)
         asked.setdefault(said, word)
     return _written(text, list(asked.items()))
+
+
+def _listed(premise: Description, draws: Draws) -> str:
+    """List all that is told, except who dealt with whom."""
+    deal = premise.verb[0] == DEAL
+    told = [] if deal else [SIMPLE_VERBS[premise.verb[0]][premise.verb[1]]]
+    for slot in DEAL_SLOTS if deal else SLOTS[1:]:
+        if premise.levels[slot]:
+            told.append(phrase(slot, premise.told(slot), draws))
+    return f"It was: {', '.join(draws.shuffled(told))}." if told else sentence(premise, draws)[0]
 
 
 def _phrase(premise: Description, wanted: str, draws: Draws) -> tuple[str, str]:
@@ -76,11 +90,11 @@ def _written(premise: str, asked: Sequence[tuple[str, str]]) -> Exercise:
     """Write a premise and phrases with their labels, which alone are learned."""
     prompt, answer, hints, spans = premise, "", list[Hint](), list[tuple[int, int]]()
     for said, word in asked:
-        hints.append(Hint(len(prompt + answer) + 1 + len(said), word))
+        hints.append(Hint(len(prompt + answer + ASK + said), word))
         if answer:
-            answer += f"\n{said}?"
+            answer += f"{ASK}{said}?"
         else:
-            prompt += f"\n{said}?"
+            prompt += f"{ASK}{said}?"
         spans.append((len(answer), len(answer) + 1 + len(word)))
         answer += f" {word}"
     return Exercise(prompt, answer, False, hints=tuple(hints), spans=tuple(spans))
