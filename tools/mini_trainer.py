@@ -52,6 +52,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
+            self.n_places = state["n_places"]
         if not rank and self.log_file.exists():
             # What was logged after the state was saved comes again.
             lines = self.log_file.read_text().splitlines(keepends=True)
@@ -94,7 +95,7 @@ class Trainer:
         places = weights.sum(0).nonzero().flatten()
         size = self.n_places.setdefault((stage, n), min(len(places) * 6 // 5, weights.shape[1]))
         if len(places) > size:
-            places = places[torch.randperm(len(places), device=device)[:size]]
+            places = places[torch.arange(size, device=device) * len(places) // size]
         padding = torch.zeros(size - len(places), dtype=torch.long, device=device)
         chosen = torch.cat([weights[:, places], torch.zeros(2, len(padding), device=device)], 1)
         places = torch.cat([places, padding])
@@ -192,6 +193,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "n_places": self.n_places,
         }
         partial = self.state_file.with_suffix(".partial")
         torch.save(state, partial)
