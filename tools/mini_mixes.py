@@ -8,8 +8,10 @@ was; *pairs* compares sentences; *sums* works problems out; *writing* follows in
 translates and sums up; *chat* is everything, while the learning rate falls. Each keeps a part of
 those before it: without that the letters of short options were at chance again after 120 steps
 (mini-medium; 0.83 with it). Everything at once left letters and pairs at chance after 24 M tokens
-of mini-medium. In a stage of its own mini-large went from 0.33 to 0.78 of the pairs within 600
-steps, after 1,400 without a sign of it, and kept them (0.90) at a tenth of the tokens.
+of mini-medium. A stage must last until what it teaches is there: from pairs alone mini-large had
+0.78 of them 1,200 steps into their stage in one run, which stayed (0.90) at a tenth of the tokens,
+and 0.51 at the end of it in another, which was 0.33 when 900 steps of others had passed. Hence the
+comparisons from *letters* on.
 
 All along a layer in the middle learns hints (``Stage.hints`` is the weight of its loss), less so
 at the end.

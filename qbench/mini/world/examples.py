@@ -6,6 +6,7 @@ an answer. A chat exercise is written in ChatML, one user turn after an optional
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 SYSTEM = "You are a helpful assistant."
@@ -55,6 +56,35 @@ class Exercise(NamedTuple):
 
 
 Example = Document | Exercise
+
+
+class Turn(NamedTuple):
+    """One question of several and its answer, of which the last ``n_learned`` characters count.
+
+    ``hints`` count characters from the start of ``question``, on into the answer.
+    """
+
+    question: str
+    answer: str
+    n_learned: int
+    hints: tuple[Hint, ...] = ()
+
+
+def in_turn(
+    text: str, turns: Sequence[Turn], keys: tuple[str, ...] = (), hints: Sequence[Hint] = ()
+) -> Exercise:
+    """Ask several questions about a text one after another, each after the answers before it.
+
+    The prompt ends with the first question; the others are parts of the answer, and not learned.
+    ``hints`` are those of the text.
+    """
+    start = len(text) + len(turns[0].question)
+    hints, spans = list(hints), list[tuple[int, int]]()
+    for turn in turns:
+        hints += (hint.moved(len(text)) for hint in turn.hints)
+        text += turn.question + turn.answer
+        spans.append((len(text) - turn.n_learned - start, len(text) - start))
+    return Exercise(text[:start], text[start:], False, keys, hints=tuple(hints), spans=tuple(spans))
 
 
 def chat_prompt(text: str, system: str | None = SYSTEM) -> str:

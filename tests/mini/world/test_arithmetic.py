@@ -301,7 +301,7 @@ def test_no_training_example_is_a_test_item() -> None:
 
 def test_the_test_has_all_lengths_and_half_of_it_follows_held_plans() -> None:
     items = arithmetic.test_items()
-    assert Counter(item.n_lines for item in items) == {2: 720, 3: 540, 4: 360, 5: 180}
+    assert Counter(item.n_computations for item in items) == {2: 720, 3: 540, 4: 360, 5: 180}
     assert sum(is_held(item.structure) for item in items) == 900
     assert len({item.structure for item in items}) > 1000
     assert {name for item in items for name in item.structure} == {

@@ -60,10 +60,10 @@ def shots() -> tuple[Problem, ...]:
 def _distinct(draws: Draws, kinds: list[tuple[int, bool]]) -> tuple[Problem, ...]:
     """Draw problems of given lengths, held or not, no text twice."""
     found: dict[str, Problem] = {}
-    for n_lines, held in kinds:
-        drawn = problem(world(), draws, n_lines, held=held)
+    for n_computations, held in kinds:
+        drawn = problem(world(), draws, n_computations, held=held)
         while drawn.question in found:
-            drawn = problem(world(), draws, n_lines, held=held)
+            drawn = problem(world(), draws, n_computations, held=held)
         found[drawn.question] = drawn
     return tuple(found.values())
 

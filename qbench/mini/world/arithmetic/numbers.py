@@ -43,21 +43,16 @@ def worked(left: int, operator: str, right: int) -> list[str]:
     """Write a computation and the simpler ones that it becomes, up to the result.
 
     Sums and differences take the digits of the right number one by one; products and quotients go
-    over those of the tens and the ones.
+    over those of the tens and the ones: ``["34*7", "210+28", "230+8", "238"]``.
     """
     task, result = f"{left}{operator}{right}", compute(left, operator, right).result
     if operator in "+-":
-        unit = 10 ** (len(str(right)) - 1)
-        rest = right % unit
-        first = right - rest
-        if rest:
-            return [
-                task,
-                *worked(left + first if operator == "+" else left - first, operator, rest),
-            ]
-        return [task, str(result)]
-    ones = (left if operator == "*" else result) % 10
-    tens = (left if operator == "*" else result) - ones
+        rest = right % 10 ** (len(str(right)) - 1)
+        if not rest:
+            return [task, str(result)]
+        return [task, *worked(compute(left, operator, right - rest).result, operator, rest)]
+    split = left if operator == "*" else result
+    ones, tens = split % 10, split - split % 10
     if not (tens and ones):
         return [task, str(result)]
     if operator == "*":

@@ -48,7 +48,7 @@ class Problem(NamedTuple):
     question: str
     answer: str
     structure: tuple[str, ...]
-    n_lines: int
+    n_computations: int
 
 
 def is_held(structure: tuple[str, ...]) -> bool:
@@ -67,26 +67,26 @@ def _ways_on(
         for step in table
         if (first or kind in step.needs)
         and step.name != last
-        and step.n_lines <= rest
+        and step.n_computations <= rest
         # Somebody to compare with must be there, and an opening alone is no problem.
         and (step.rule not in ("total", "gap") or n_others > 0)
-        and (not step.question or step.n_lines == rest)
-        and not (first and step.n_lines == rest)
+        and (not step.question or step.n_computations == rest)
+        and not (first and step.n_computations == rest)
     )
 
 
-def plan(draws: Draws, n_lines: int) -> list[Step]:
+def plan(draws: Draws, n_computations: int) -> list[Step]:
     """Draw a sequence of steps with so many computations."""
     while True:
         steps: list[Step] = []
-        kind, n_others, rest = "", 0, n_lines
+        kind, n_others, rest = "", 0, n_computations
         while rest:
             ways = _ways_on(kind, n_others, rest, steps[-1].name if steps else "", not steps)
             if not ways:
                 break
             step = draws.weighted(ways)
             steps.append(step)
-            rest -= step.n_lines
+            rest -= step.n_computations
             if step.gives != "same":
                 kind, n_others = step.gives, 0
             n_others += step.moves
@@ -108,7 +108,6 @@ class _Story:
         # Each with whether it happens at some time, so that it may follow on "Then".
         self.clauses: list[tuple[str, bool]] = []
         self.lines: list[str] = []
-        self.n_computations = 0
         self.question = ""
 
     def fill(self, form: str, numbers: dict[str, int], done: list[Computation]) -> str:
@@ -141,7 +140,6 @@ class _Story:
         if step.gives == "coins" and first:
             self.words["n"] = "coins"
         lines = [self.fill(line, numbers, done) for line in step.lines]
-        self.n_computations += len(lines)
         self.lines += [" ".join(filter(None, (repeated, *lines[:1]))), *lines[1:]]
         if step.question:
             self.ask(self.draws.pick(step.question.split("|")))
@@ -211,13 +209,14 @@ def compose(world: World, draws: Draws, steps: list[Step]) -> Problem | None:
             story.distract()
         story.ask(draws.pick(QUESTIONS))
     answer = "\n".join([*story.lines, f"#### {story.value}"])
-    return Problem(story.text(), answer, tuple(s.name for s in steps), story.n_computations)
+    n_computations = sum(step.n_computations for step in steps)
+    return Problem(story.text(), answer, tuple(s.name for s in steps), n_computations)
 
 
-def problem(world: World, draws: Draws, n_lines: int, *, held: bool) -> Problem:
+def problem(world: World, draws: Draws, n_computations: int, *, held: bool) -> Problem:
     """Draw a problem with so many computations, its sequence of steps held or not."""
     while True:
-        steps = plan(draws, n_lines)
+        steps = plan(draws, n_computations)
         if is_held(tuple(step.name for step in steps)) != held:
             continue
         for _ in range(4):

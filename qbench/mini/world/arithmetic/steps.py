@@ -31,7 +31,7 @@ class Step(NamedTuple):
     weight: float = 1.0
 
     @property
-    def n_lines(self) -> int:
+    def n_computations(self) -> int:
         """Number of computations."""
         return len(self.lines)
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Document, Example, Exercise, Hint
+from qbench.mini.world.examples import Document, Example, Exercise, Hint, Turn, in_turn
 from qbench.mini.world.facts import SEED, World
 from qbench.mini.world.inference.pairs import (
     EASY,
@@ -131,18 +131,11 @@ def series(pairs: list[Pair], frame: str) -> Exercise:
 
     So a label costs half or a third of the text that it costs alone.
     """
-    before, after = frame.split("{h}")
-    prompt, answer, hints, spans = pairs[0].premise, "", list[Hint](), []
+    turns, start = [], frame.index("{h}")
     for pair in pairs:
-        hints += (hint.moved(len(prompt + answer + before)) for hint in pair.hints)
-        if answer:
-            answer += before + pair.hypothesis + after
-        else:
-            prompt += before + pair.hypothesis + after
-        spans.append((len(answer), len(answer) + 1 + len(WORDS[pair.label])))
-        answer += f" {WORDS[pair.label]}"
-    keys = tuple(pair.key() for pair in pairs)
-    return Exercise(prompt, answer, False, keys, hints=tuple(hints), spans=tuple(spans))
+        hints, answer = (hint.moved(start) for hint in pair.hints), f" {WORDS[pair.label]}"
+        turns.append(Turn(frame.format(h=pair.hypothesis), answer, len(answer), tuple(hints)))
+    return in_turn(pairs[0].premise, turns, tuple(pair.key() for pair in pairs))
 
 
 def classes(draws: Draws) -> Document:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from qbench.mini.draws import Draws
-from qbench.mini.world.examples import Exercise, Hint
+from qbench.mini.world.examples import Exercise, Hint, Turn, in_turn
 from qbench.mini.world.facts import World
 from qbench.mini.world.roles.contexts import Deed, capitalized, in_mind, meeting, telling
 from qbench.mini.world.roles.exercises import PLAIN_SHARE
@@ -57,19 +57,14 @@ def _context(world: World, draws: Draws) -> tuple[str, list[Deed]]:
 
 def _questions(context: str, deeds: list[Deed], draws: Draws) -> Exercise:
     """Ask about each deed; which may be what a test asks."""
-    hints = in_mind(context, deeds)
-    form, prompt, answer, keys, spans = draws.pick(FORMS), context, "", list[str](), []
+    form, turns, keys = draws.pick(FORMS), list[Turn](), list[str]()
     for deed in draws.shuffled(deeds):
         question = draws.pick(QUESTIONS)[0].format(t=deed.trait)
         if draws.chance(LITERAL_SHARE):
             question = f"Who {deed.did}?"
         keys += fingerprints(context, question)
-        if answer:
-            answer += form.asked.format(q=question)
-        else:
-            prompt += form.asked.format(q=question)
-        answer += f" {capitalized(deed.who.one) if form.named else deed.who.label}"
-        start = len(answer) - len(deed.who.label)
-        spans.append((start, len(answer)))
-        hints.append(Hint(len(prompt) + start - 1, deed.trait))
-    return Exercise(prompt, answer, False, tuple(keys), hints=tuple(hints), spans=tuple(spans))
+        asked, label = form.asked.format(q=question), deed.who.label
+        answer = f" {capitalized(deed.who.one) if form.named else label}"
+        hint = Hint(len(asked + answer) - len(label) - 1, deed.trait)
+        turns.append(Turn(asked, answer, len(label), (hint,)))
+    return in_turn(context, turns, tuple(keys), in_mind(context, deeds))
