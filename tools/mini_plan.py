@@ -19,7 +19,7 @@ class Course(NamedTuple):
 COURSES = {
     "mini-small": Course(18_000, 3e-3),
     "mini-medium": Course(18_000, 2.5e-3),
-    "mini-large": Course(12_000, 2e-3),
+    "mini-large": Course(10_000, 2e-3),
 }
 WARMUP, DECAY, LAST_RATE = 60, 0.7, 0.02
 

@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from mini_mixes import STAGES
 from mini_model import SIZES, MiniLlama
+from mini_optimizer import Optimizer
 from mini_plan import Plan
 from mini_rows import STEPS_PER_SHARD, TOKENS_PER_STEP, Batch, Part, batches
 from mini_scores import quick_scores
 from mini_tokenizer import load_tokenizer
 from tokenizers import Tokenizer
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 SEED = 2402
-SAVE_SECONDS, LOG_STEPS = 120, 50
+SAVE_STEPS, LOG_STEPS = 200, 50
 
 
 class Trainer:
@@ -33,14 +34,7 @@ class Trainer:
         self.plan, self.rank = plan, rank
         torch.manual_seed(SEED)
         self.model = MiniLlama(SIZES[plan.size]).to(plan.device)
-        matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and n != "embedding"]
-        others = [p for n, p in self.model.named_parameters() if p.ndim == 1 or n == "embedding"]
-        self.parameters = [*matrices, *others]
-        groups = [
-            {"params": matrices, "weight_decay": 0.05},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+        self.optimizer = Optimizer(self.model, rank, plan.workers)
         # Every stage has shapes of its own for short and for long rows.
         torch._dynamo.config.recompile_limit = 4 * len(STAGES)
         self.losses = torch.compile(self._losses, dynamic=False) if plan.compile else self._losses
@@ -50,7 +44,7 @@ class Trainer:
         if self.state_file.exists():
             state = torch.load(self.state_file, map_location=plan.device, weights_only=True)
             self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer.load(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
             self.n_places = state["n_places"]
         if not rank and self.log_file.exists():
@@ -109,26 +103,15 @@ class Trainer:
 
     def update(self, stage: str, batch: Batch) -> float:
         """Take one step; returns this part's loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate(self.step)
         loss, middle = self.losses(*self.inputs(stage, batch))
         (loss + STAGES[stage].hints * middle).backward()
-        if self.plan.workers > 1:
-            flat = torch.cat([p.grad.flatten() for p in self.parameters]) / self.plan.workers
-            distributed.all_reduce(flat)
-            pieces = flat.split([p.numel() for p in self.parameters])
-            for parameter, piece in zip(self.parameters, pieces, strict=True):
-                parameter.grad = piece.view_as(parameter)
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.step(self.plan.rate(self.step))
         return float(loss.detach())
 
     def run(self) -> None:
         """Go through the stages from where the run stands."""
         tokenizer = load_tokenizer(self.plan.folder)
         losses: list[float] = []
-        saved = time.monotonic()
         begin = 0
         for stage, end in self.plan.stages():
             first = max(self.step - begin, 0)
@@ -144,9 +127,8 @@ class Trainer:
                 self.seconds += time.monotonic() - start
                 if self.step % LOG_STEPS == 0:
                     self.log(stage, losses)
-                if time.monotonic() - saved > SAVE_SECONDS:
+                if self.step % SAVE_STEPS == 0:
                     self.save()
-                    saved = time.monotonic()
                 if self.plan.score_every and self.step % self.plan.score_every == 0:
                     self.score(tokenizer)
             if self.step % LOG_STEPS:
@@ -186,11 +168,12 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state in one move, so that a cut leaves the last one whole."""
+        optimizer = self.optimizer.state()
         if self.rank:
             return
         state = {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "step": self.step,
             "seconds": self.seconds,
             "n_places": self.n_places,
