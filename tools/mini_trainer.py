@@ -20,7 +20,7 @@ from mini_rows import STEPS_PER_SHARD, TOKENS_PER_STEP, Batch, Part, batches
 from mini_scores import quick_scores
 from mini_tokenizer import load_tokenizer
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 SEED = 2402
