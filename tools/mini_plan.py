@@ -16,10 +16,12 @@ class Course(NamedTuple):
     rate: float
 
 
+# The same steps for all, so that all have read the same.
+N_STEPS = 10_000
 COURSES = {
-    "mini-small": Course(18_000, 3e-3),
-    "mini-medium": Course(18_000, 2.5e-3),
-    "mini-large": Course(10_000, 2e-3),
+    "mini-small": Course(N_STEPS, 3e-3),
+    "mini-medium": Course(N_STEPS, 2.5e-3),
+    "mini-large": Course(N_STEPS, 2e-3),
 }
 WARMUP, DECAY, LAST_RATE = 60, 0.7, 0.02
 
