@@ -45,7 +45,7 @@ def ls(
     if failed and kind is not Kind.RUNS:
         raise RequestError("--failed goes with ls runs STORE")
     if kind is Kind.MODELS:
-        rows = list_models(place) if place else [*list_embedded(), *list_models(Path())]
+        rows = list_models(place) if place else _models_here()
     elif kind is Kind.RUNS:
         if place is None:
             raise RequestError("ls runs needs a store: qbench ls runs STORE")
@@ -58,6 +58,15 @@ def ls(
         print_json(rows)
     else:
         _print_rows(rows, kind)
+
+
+def _models_here() -> list[Row]:
+    """List the models that come with the package and those below this folder, each once."""
+    from qbench.mini.family import embedded_models
+
+    embedded = {folder.resolve() for folder in embedded_models().values()}
+    below = [row for row in list_models(Path()) if Path(row["model"]).resolve() not in embedded]
+    return [*list_embedded(), *below]
 
 
 def list_embedded() -> list[Row]:

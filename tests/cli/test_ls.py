@@ -52,6 +52,9 @@ def test_embedded_models_stand_first_under_the_names_that_load_them(
     monkeypatch.chdir(tmp_path / "here")
     assert [row["model"] for row in qbench("ls", "models", "--json").json] == ["mini-medium", "own"]
     assert len(qbench("ls", "models", tmp_path / "here", "--json").json) == 1
+    monkeypatch.chdir(tmp_path)  # from where the package's own folder can be seen
+    rows = qbench("ls", "models", "--json").json
+    assert [row["model"] for row in rows] == ["mini-medium", "here/own"]
 
 
 def test_too_many_folders_end_the_search(

@@ -55,8 +55,10 @@ def test_the_card_names_the_weights_that_are_there() -> None:
 def test_a_name_is_enough_to_run_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = qb.load("mini-large")
-    answer = model.chat([{"role": "user", "content": "Translate this into Chinese: She waits."}])
-    assert answer.strip().startswith("她") and answer.strip().endswith("等。")
+    answer = model.chat(
+        [{"role": "user", "content": "Translate this into Chinese: She is very rich."}]
+    )
+    assert answer.strip() == "她很富有。"
 
 
 @pytest.mark.parity
@@ -68,7 +70,7 @@ def test_same_logits_and_text_as_transformers(name: str) -> None:
     theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ours = qb.load(name, mode="exact")
-    article = packs.files()["perplexity/chronicle.txt"][:1500]
+    article = packs.files()["perplexity/chronicle.txt"][:600]
     for prompt in (*PROMPTS, article):
         ids = tokenizer.encode(prompt, add_special_tokens=False)
         assert list(ours.tokenizer.encode(prompt)) == ids
