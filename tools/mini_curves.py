@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot
+from matplotlib import pyplot, ticker
 
 Lines = list[dict[str, Any]]
 
@@ -47,6 +47,11 @@ def draw(logs: dict[str, Lines], out: Path) -> None:
                   transform=axes.get_xaxis_transform())  # fmt: skip
         begin = end
     axes.set(xlim=(0, 1), yscale="log", xlabel="share of the training tokens", ylabel="loss (nats)")
+    # Room for the names of the stages, and losses as plain numbers.
+    axes.set_ylim(top=1.6 * axes.get_ylim()[1])
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.legend(loc="lower left", frameon=False)
     figure.savefig(out, dpi=150)
 
