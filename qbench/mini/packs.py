@@ -36,7 +36,7 @@ PACKS = (
     Pack("ceval", "knowledge", 1800),
     Pack("gsm8k", "arithmetic", 1800),
     Pack("snli", "inference", 1800),
-    Pack("flores200", "translation", 1800),
+    Pack("flores200", "translation", 1799),
     Pack("cnn_dailymail", "news", 1750),
     Pack("xsum", "news", 1750),
     Pack("followbench", "instructions", 2100),

@@ -15,7 +15,7 @@ from qbench.mini import packs
 from qbench.mini.world import families, overlap
 
 FEW = {"mmlu/data/test/a_test.csv": "é,1\n", "perplexity/letters.txt": "Dear\r\nyou\n"}
-PACKS_SHA256 = "e7ce85f88df8f7d9ec56ea0a278d8092912cb2b9303473a1c50192b89864d617"
+PACKS_SHA256 = "1a6917c18bb4ac40a4c01ae88ddb5f8bed8b072a35a062ace0cc6a44132342d3"
 
 
 @pytest.fixture

@@ -221,9 +221,14 @@ def _items() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     return tuple(test), tuple(_draw_items("dev/translation", N_DEV, dev_name, 0, taken))
 
 
+# Test sentences that the search of all training examples found inside longer ones: reserved all
+# the same, asked no more. A Chinese one can end another: "这个陶工很年轻。" (this potter).
+MET = frozenset({"陶工很年轻。"})
+
+
 def test_items() -> tuple[Pair, ...]:
     """Return the pairs of the test, for both directions; every other one has two clauses."""
-    return _items()[0]
+    return tuple(pair for pair in _items()[0] if pair.zh not in MET)
 
 
 def dev_items() -> tuple[Pair, ...]:
