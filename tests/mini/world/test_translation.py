@@ -20,7 +20,7 @@ from qbench.mini.world.facts import SEED, world
 from qbench.mini.world.names import CODAS, ONSETS
 from qbench.mini.world.translation import lexicon as words
 from qbench.mini.world.translation.english import with_article
-from qbench.mini.world.translation.exercises import MET, N_DEV, N_TEST
+from qbench.mini.world.translation.exercises import FOUND_IN_TRAINING, N_DEV, N_TEST
 
 PINNED = "80a862f0e0d25e4cc423b7038183d0ebff80a0646d4ca14832f8a8d795fd362e"
 SENTENCES_EN, SENTENCES_ZH = re.compile(r"[A-Z][^.\n:]*\."), re.compile(r"[^。\n：:？a-zA-Z ]+。")
@@ -105,7 +105,7 @@ def test_lexicon_is_rich_and_one_to_one() -> None:
 def test_lengths_and_starts() -> None:
     pairs = translation.test_items()
     lengths = {k: [len(p.en.split()) for p in pairs if p.n_clauses == k] for k in (1, 2)}
-    assert len(lengths[1]) + len(MET) == len(lengths[2]) == N_TEST // 2
+    assert len(lengths[1]) + len(FOUND_IN_TRAINING) == len(lengths[2]) == N_TEST // 2
     assert 8 <= mean(lengths[1]) <= 14 <= mean(lengths[2]) <= 22
     assert max(map(max, lengths.values())) <= 40
     starts = [p.en for p in pairs if NAME.match(p.en)]
@@ -121,7 +121,10 @@ def test_items_are_varied() -> None:
     for part in ("who lives", " than ", " did not ", " will ", " must ", "There "):
         assert text.count(part) > 15, part
     assert len({p.en for p in pairs}) == len({p.zh for p in pairs}) == len(pairs)
-    assert Counter(p.n_clauses for p in pairs) == {1: N_TEST // 2 - len(MET), 2: N_TEST // 2}
+    assert Counter(p.n_clauses for p in pairs) == {
+        1: N_TEST // 2 - len(FOUND_IN_TRAINING),
+        2: N_TEST // 2,
+    }
 
 
 def test_training_meets_no_test_sentence(drawn: list[Exercise | Document]) -> None:
@@ -197,7 +200,7 @@ def test_chinese_characters_are_few(drawn: list[Exercise | Document]) -> None:
 def test_official_files() -> None:
     files = translation.official_files()
     base = "flores200/flores200_dataset"
-    for split, n in (("devtest", N_TEST - len(MET)), ("dev", N_DEV)):
+    for split, n in (("devtest", N_TEST - len(FOUND_IN_TRAINING)), ("dev", N_DEV)):
         english = files[f"{base}/{split}/eng_Latn.{split}"]
         chinese = files[f"{base}/{split}/zho_Hans.{split}"]
         assert english.count("\n") == chinese.count("\n") == n

@@ -223,12 +223,12 @@ def _items() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
 
 # Test sentences that the search of all training examples found inside longer ones: reserved all
 # the same, asked no more. A Chinese one can end another: "这个陶工很年轻。" (this potter).
-MET = frozenset({"陶工很年轻。"})
+FOUND_IN_TRAINING = frozenset({"陶工很年轻。"})
 
 
 def test_items() -> tuple[Pair, ...]:
-    """Return the pairs of the test, for both directions; every other one has two clauses."""
-    return tuple(pair for pair in _items()[0] if pair.zh not in MET)
+    """Return the pairs of the test, for both directions; about half have two clauses."""
+    return tuple(pair for pair in _items()[0] if pair.zh not in FOUND_IN_TRAINING)
 
 
 def dev_items() -> tuple[Pair, ...]:
