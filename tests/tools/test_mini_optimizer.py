@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ torch = pytest.importorskip("torch", reason="needs the extra `parity`")
 
 from mini_model import SIZES, MiniLlama  # noqa: E402
 from mini_optimizer import Optimizer  # noqa: E402
-from torch import distributed, multiprocessing  # noqa: E402
+from torch import distributed  # noqa: E402
 
 pytestmark = pytest.mark.parity
+TOOLS = Path(__file__).parents[2] / "tools"
 N_STEPS, RATE = 3, 1e-2
 
 
@@ -31,17 +35,21 @@ def stepped(rank: int, workers: int, parts: int) -> tuple[Any, Any]:
     return model.state_dict(), optimizer.state()
 
 
-def one_of_two(rank: int, folder: str) -> None:
+def one_of_two(rank: int, folder: Path) -> None:
     """Be one of two processes, and write down what comes out."""
     torch.set_num_threads(1)
-    place = (Path(folder) / "meeting").as_uri()
+    place = (folder / "meeting").as_uri()
     distributed.init_process_group("gloo", place, rank=rank, world_size=2)
-    torch.save(stepped(rank, 2, 1), Path(folder) / f"{rank}.pt")
+    torch.save(stepped(rank, 2, 1), folder / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    multiprocessing.spawn(one_of_two, (str(tmp_path),), nprocs=2)
+    # This file is what runs: a spawned process cannot import it by the name that pytest gives it.
+    command = [sys.executable, __file__, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(TOOLS)}
+    processes = [subprocess.Popen([*command, str(rank)], env=environment) for rank in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
     found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     weights, state = stepped(0, 1, 2)
     assert len(state["momenta"]) == 4 * SIZES["mini-small"].layers
@@ -90,3 +98,7 @@ def test_a_state_is_enough_to_go_on() -> None:
         states.append(optimizer.state())
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, weights[name]), name
+
+
+if __name__ == "__main__":
+    one_of_two(int(sys.argv[2]), Path(sys.argv[1]))
