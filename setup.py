@@ -1,8 +1,7 @@
 """The one C extension, `qbench._core`; everything else about the package stands in pyproject.toml.
 
-Switches in the environment: QBENCH_DEBUG (asserts), QBENCH_SANITIZE, QBENCH_COVERAGE (gcov),
-QBENCH_NO_OPENMP (one thread), QBENCH_EMULATE_AVX512 (for tests), QBENCH_WERROR. Instruction sets
-are chosen by target regions in the sources, so no flag here may raise the baseline.
+Switches: QBENCH_DEBUG (asserts), _SANITIZE, _COVERAGE (gcov), _NO_OPENMP (one thread), _WERROR, and
+_EMULATE_AVX512 (for tests). Sources choose instruction sets: no flag here may raise the baseline.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ ROOT = Path(__file__).resolve().parent
 COMMON = """-std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fstack-protector-strong
     -fno-strict-overflow -fno-delete-null-pointer-checks -U_FORTIFY_SOURCE -MMD
     -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes"""
+RELEASE = "-O3 -D_FORTIFY_SOURCE=2 -fno-tree-pre -frename-registers"  # the last: fewer copies
 DEBUG = "-O1 -g -UNDEBUG"
 MODES = {  # without -fno-var-tracking gcc 12 spends minutes on one sanitized kernel file
     "COVERAGE": "-O0 -g -UNDEBUG --coverage -fprofile-update=atomic",
@@ -33,8 +33,8 @@ MODES = {  # without -fno-var-tracking gcc 12 spends minutes on one sanitized ke
 EMULATE = [("QB_EMULATE_AVX512", "1")]
 NUMPY_API = [(f"NPY_{x}", "NPY_2_0_API_VERSION") for x in ("NO_DEPRECATED_API", "TARGET_VERSION")]
 PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() > 0 ? 0 : 1; }\n"
-NO_OPENMP = """error: the C compiler cannot build and run an OpenMP program.
-With gcc install libgomp, with clang libomp; or build a one-thread core with QBENCH_NO_OPENMP=1."""
+NO_OPENMP = """error: the C compiler cannot build and run an OpenMP program. With gcc install
+libgomp, with clang libomp; or build a one-thread core with QBENCH_NO_OPENMP=1."""
 
 
 def switch(name: str) -> bool:
@@ -49,7 +49,7 @@ def csrc(*suffixes: str) -> list[str]:
 
 def flags() -> tuple[list[str], list[str]]:
     """Return (compiler flags, linker flags) without OpenMP."""
-    mode = next((MODES[name] for name in MODES if switch(name)), "-O3 -D_FORTIFY_SOURCE=2")
+    mode = next((MODES[name] for name in MODES if switch(name)), RELEASE)
     compile_args, link_args = f"{COMMON} {mode}", mode
     if sys.platform == "linux":
         link_args += " -Wl,-z,relro,-z,now,-z,noexecstack"

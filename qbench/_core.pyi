@@ -82,9 +82,17 @@ class Decoder:
         targets: NDArray[np.int32],
         want_logits: bool,
         n_threads: int,
+        n_top: int = 0,
+        base: NDArray[np.float32] | None = None,
         /,
     ) -> tuple[
-        NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32] | None
+        NDArray[np.float64],
+        NDArray[np.int32],
+        NDArray[np.int32],
+        NDArray[np.float32] | None,
+        NDArray[np.int32] | None,
+        NDArray[np.float64] | None,
+        NDArray[np.float64] | None,
     ]: ...
     def generate(
         self,
@@ -116,5 +124,13 @@ def sample(
     logits: NDArray[np.float32], temperature: float, top_k: int, top_p: float, u: float, /
 ) -> int: ...
 def uniform(key: int, counter: int, /) -> float: ...
-def measure_peaks(isa: str | None, n_threads: int, /) -> tuple[float, float, float]: ...
+def measure_peaks(isa: str | None, n_threads: int, /) -> tuple[float, float, float, float]: ...
+def time_products(
+    groups: tuple[tuple[PackedTensor, ...], ...],
+    n_tokens: int,
+    mode: str,
+    isa: str | None,
+    n_threads: int,
+    /,
+) -> float: ...
 def build_info() -> tuple[str, bool]: ...

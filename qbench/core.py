@@ -7,6 +7,7 @@ and says what the machine offers: tiers, threads, peaks. It knows no model and n
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -26,7 +27,7 @@ except ImportError as error:  # pragma: no cover - needs a broken installation
     ) from error
 
 KV_FORMATS = ("f32", "bf16")
-MODES = ("exact", "faithful")
+MODES = ("exact", "faithful", "fast")
 PAGE_TOKENS = 32
 
 Cache = _core.KVCache
@@ -162,12 +163,13 @@ class PackedTensor:
 class Peaks(NamedTuple):
     """What the machine gave while it was measured, over all threads.
 
-    ``int_gmacs`` and ``float_gmacs`` in 1e9 multiply-accumulates a second, ``read_gbs`` in 1e9
-    bytes a second.
+    ``int_gmacs``, ``float_gmacs`` and ``bf16_gmacs`` in 1e9 multiply-accumulates a second (bf16: 0
+    without an instruction for it), ``read_gbs`` in 1e9 bytes a second.
     """
 
     int_gmacs: float
     float_gmacs: float
+    bf16_gmacs: float
     read_gbs: float
 
 
@@ -223,6 +225,32 @@ def measure_peaks(threads: int | None = None, isa: str | None = None) -> Peaks:
     return Peaks(*_core.measure_peaks(isa, threads or default_threads()))
 
 
+def time_products(
+    groups: Sequence[Sequence[PackedTensor]],
+    n_tokens: int,
+    *,
+    mode: str = "faithful",
+    isa: str | None = None,
+    threads: int | None = None,
+) -> float:
+    """Return the seconds of one pass of random activations over packed weights.
+
+    Parameters
+    ----------
+    groups : sequence of sequences of PackedTensor
+        Matrices of one group read the same input, at most 16; at most 1,024 in all. Together they
+        should exceed the caches. The quantization of the activations counts.
+    n_tokens : int
+    mode : {"exact", "faithful", "fast"}
+    isa : str, optional
+        A tier by name; the default is the one in use.
+    threads : int, optional
+        Default: as many as there are (`default_threads`).
+    """
+    raw = tuple(tuple(tensor.raw for tensor in group) for group in groups)
+    return _core.time_products(raw, n_tokens, mode, isa, threads or default_threads())
+
+
 def matmul(
     x: NDArray[np.float32],
     tensor: PackedTensor,
@@ -237,7 +265,7 @@ def matmul(
     ----------
     x : ndarray of float32, shape (tokens, inputs)
     tensor : PackedTensor, shape (outputs, inputs)
-    mode : {"exact", "faithful"}
+    mode : {"exact", "faithful", "fast"}
     isa : str, optional
         A tier by name; the default is the one in use.
     threads : int

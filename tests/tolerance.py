@@ -14,6 +14,8 @@ MATMUL = {
     # Against activations rounded by an independent model: only the sums of float products remain.
     ("float", "faithful"): 2e-6,
     ("integer", "faithful"): 1e-6,
+    ("float", "fast"): 2e-6,
+    ("integer", "fast"): 1e-6,
 }
 
 # 172 products of subnormal activations, each rounded to a multiple of 2**-149; absolute.
@@ -21,9 +23,12 @@ MATMUL_SUBNORMAL = 400 * 2.0**-149
 
 ROUNDING = {
     # Of activations in mode faithful, relative to the largest magnitude of the block of 128.
-    "planes": 0.52 / 32512,
+    "int16": 0.52 / 32512,
+    # The same in mode fast.
+    "int8": 0.52 / 127,
     # Relative to the value itself: two bf16 carry 16 bits of significand.
     "bf16x2": 2.0**-16,
+    "bf16": 2.0**-8,
 }
 
 ROW = {
@@ -33,16 +38,20 @@ ROW = {
 }
 
 # Largest difference of logits from float64, relative to their root mean square; by mode.
-DECODER = {"exact": 5e-5, "faithful": 5e-5}
+DECODER = {"exact": 5e-5, "faithful": 5e-5, "fast": 5e-5}
 
 # With a bf16 cache, against a float64 reference that rounds keys and values as well: where one lies
 # within float32's error of a tie it rounds the other way, so the largest is looser than the median.
-BF16_CACHE = {"largest": 5e-3, "median": 1e-5}
+BF16_CACHE = {"largest": 2e-2, "median": 1e-5}
+
+# The same in mode fast, where queries and the softmax may be bf16 too.
+FAST_ATTENTION = {"largest": 2e-1, "median": 3e-3}
 
 QUANTIZED_DECODER = {
     # The same, quantized weights against the float64 reference of the dequantized weights.
     "exact": 5e-5,
     "faithful": 3e-3,
+    "fast": 0.5,
 }
 
 # Between tiers, whose float paths round differently; by KV format, relative to the RMS.

@@ -21,6 +21,7 @@
 #define QB_ALIGN 64
 
 #define QB_INLINE static inline __attribute__((always_inline))
+#define QB_NOINLINE __attribute__((noinline))
 
 QB_INLINE size_t qb_ceil_div(size_t n, size_t d) { return (n + d - 1) / d; }
 QB_INLINE size_t qb_round_up(size_t n, size_t d) { return qb_ceil_div(n, d) * d; }

@@ -11,13 +11,17 @@ uint32_t qb_cpu_isa_mask(void)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
         __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2"))
         mask |= 1u << QB_ISA_AVX2;
+    if ((mask & (1u << QB_ISA_AVX2)) && __builtin_cpu_supports("avxvnni"))
+        mask |= 1u << QB_ISA_AVXVNNI;
     if ((mask & (1u << QB_ISA_AVX2)) && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         mask |= 1u << QB_ISA_AVX512;
+    if ((mask & (1u << QB_ISA_AVX512)) && __builtin_cpu_supports("avx512bf16"))
+        mask |= 1u << QB_ISA_AVX512BF16;
 #if defined(QB_EMULATE_AVX512) /* a build for tests: kernels/emulate_avx512.h */
     if (mask & (1u << QB_ISA_AVX2))
-        mask |= 1u << QB_ISA_AVX512;
+        mask |= 1u << QB_ISA_AVXVNNI | 1u << QB_ISA_AVX512 | 1u << QB_ISA_AVX512BF16;
 #endif
 #endif
     return mask;

@@ -8,11 +8,14 @@
 
 #include "base/base.h"
 
-/* name, bit, text. avx2 includes FMA and F16C; avx512 is F, BW, DQ, VL and VNNI. */
-#define QB_ISA_LIST(X)     \
-    X(SCALAR, 0, "scalar") \
-    X(AVX2, 1, "avx2")     \
-    X(AVX512, 2, "avx512")
+/* name, bit, text. avx2 includes FMA and F16C; avxvnni adds byte products to it; avx512 is F, BW, DQ,
+ * VL and VNNI (not necessarily avxvnni); avx512bf16 adds products of bf16. */
+#define QB_ISA_LIST(X)       \
+    X(SCALAR, 0, "scalar")   \
+    X(AVX2, 1, "avx2")       \
+    X(AVXVNNI, 2, "avxvnni") \
+    X(AVX512, 3, "avx512")   \
+    X(AVX512BF16, 4, "avx512bf16")
 
 typedef enum {
 #define QB_ISA_ENUM(name, bit, text) QB_ISA_##name = bit,
@@ -22,6 +25,7 @@ typedef enum {
 } qb_isa;
 
 #define QB_PRAGMA(text) _Pragma(#text)
+#define QB_UNROLL(n) QB_PRAGMA(GCC unroll n)
 #if defined(__clang__)
 #define QB_ISA_BEGIN(target_text) \
     QB_PRAGMA(clang attribute push(__attribute__((target(target_text))), apply_to = function))
@@ -33,5 +37,6 @@ typedef enum {
 
 #define QB_TARGET_AVX2 "avx2,fma,f16c,bmi2"
 #define QB_TARGET_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi2"
+#define QB_TARGET_AVX512BF16 QB_TARGET_AVX512 ",avx512bf16"
 
 #endif

@@ -71,15 +71,14 @@ bool qb_kernels_argument(const qb_module_state *state, const char *isa_name, qb_
 
 bool qb_mode_argument(const char *name, qb_mode *out)
 {
-    if (strcmp(name, "exact") == 0)
-        *out = QB_MODE_EXACT;
-    else if (strcmp(name, "faithful") == 0)
-        *out = QB_MODE_FAITHFUL;
-    else {
-        PyErr_Format(PyExc_ValueError, "mode must be 'exact' or 'faithful', not '%s'", name);
-        return false;
-    }
-    return true;
+    static const char *const names[QB_MODE_COUNT] = {"exact", "faithful", "fast"};
+    for (int mode = 0; mode < QB_MODE_COUNT; mode++)
+        if (strcmp(name, names[mode]) == 0) {
+            *out = (qb_mode)mode;
+            return true;
+        }
+    PyErr_Format(PyExc_ValueError, "mode must be 'exact', 'faithful' or 'fast', not '%s'", name);
+    return false;
 }
 
 bool qb_threads_argument(int n_threads)

@@ -34,6 +34,7 @@ static int fetch_errors(qb_module_state *state)
 }
 
 /* The best tier of the machine, or the one that QBENCH_ISA names. */
+#define TIER_TEXT(name, bit, text) " " text
 static int choose_isa(qb_module_state *state)
 {
     state->isa_mask = qb_cpu_isa_mask();
@@ -44,7 +45,7 @@ static int choose_isa(qb_module_state *state)
     if (qb_isa_argument(state, name, &state->default_isa) == QB_OK)
         return 0;
     PyErr_Format(PyExc_ImportError,
-                 "QBENCH_ISA=%s: this machine offers up to '%s' (tiers: scalar, avx2, avx512)",
+                 "QBENCH_ISA=%s: this machine offers up to '%s' (tiers:" QB_ISA_LIST(TIER_TEXT) ")",
                  name, qb_isa_name(qb_isa_best(state->isa_mask)));
     return -1;
 }

@@ -46,6 +46,11 @@ typedef struct {
     bool busy;
 } qb_py_decoder;
 
+/* Takes decoder and cache for one call; false with BusyError if another has them. */
+bool qb_acquire(qb_py_decoder *decoder, qb_py_cache *cache);
+void qb_hand_back(qb_py_decoder *decoder, qb_py_cache *cache);
+PyObject *qb_py_forward(PyObject *decoder, PyObject *args);
+
 extern PyType_Spec qb_tensor_spec, qb_cache_spec, qb_decoder_spec_;
 extern PyMethodDef qb_probe_methods[];
 

@@ -135,8 +135,7 @@ static void decoder_dealloc(PyObject *object)
     Py_DECREF((PyObject *)type);
 }
 
-/* Takes decoder and cache for one call; false with BusyError if another has them. */
-static bool acquire(qb_py_decoder *self, qb_py_cache *cache)
+bool qb_acquire(qb_py_decoder *self, qb_py_cache *cache)
 {
     if (self->busy || cache->busy) {
         qb_raise(qb_state_of_type(Py_TYPE((PyObject *)self)), QB_ERR_BUSY, "Decoder");
@@ -146,95 +145,7 @@ static bool acquire(qb_py_decoder *self, qb_py_cache *cache)
     return true;
 }
 
-static void hand_back(qb_py_decoder *self, qb_py_cache *cache) { self->busy = cache->busy = false; }
-
-enum { ARG_SEQUENCES, ARG_LENGTHS, ARG_TOKENS, ARG_ROWS, ARG_FIRST, ARG_TARGETS, ARG_COUNT };
-
-static PyObject *run_forward(qb_py_decoder *self, qb_py_cache *cache, PyArrayObject **in,
-                             bool want_logits, int n_threads)
-{
-    qb_module_state *state = qb_state_of_type(Py_TYPE((PyObject *)self));
-    const size_t n_vocab = qb_decoder_get_spec(self->decoder)->n_vocab;
-    npy_intp n_rows = PyArray_DIM(in[ARG_ROWS], 0), n_targets = PyArray_DIM(in[ARG_TARGETS], 0);
-    npy_intp logits_shape[2] = {n_rows, (npy_intp)n_vocab};
-    const size_t n_runs = QB_LENGTH(in[ARG_SEQUENCES]);
-    const int32_t *first = QB_DATA(in[ARG_FIRST]);
-    if (first[0] != 0 || first[n_rows] != n_targets)
-        return PyErr_Format(PyExc_ValueError,
-                            "first_target must run from 0 to the number of targets");
-    PyObject *logprobs = PyArray_SimpleNew(1, &n_targets, NPY_FLOAT64);
-    PyObject *best = PyArray_SimpleNew(1, &n_rows, NPY_INT32);
-    PyObject *bad = PyArray_SimpleNew(1, &n_rows, NPY_INT32);
-    PyObject *logits =
-        want_logits ? PyArray_SimpleNew(2, logits_shape, NPY_FLOAT32) : Py_NewRef(Py_None);
-    qb_batch_run *runs = PyMem_Calloc(n_runs + 1, sizeof *runs);
-    qb_status status = QB_ERR_NOMEM;
-    if (logprobs == NULL || best == NULL || bad == NULL || logits == NULL || runs == NULL)
-        goto done;
-    for (size_t i = 0; i < n_runs; i++)
-        runs[i] = (qb_batch_run){(uint32_t)((int32_t *)QB_DATA(in[ARG_SEQUENCES]))[i],
-                                 (size_t)((int32_t *)QB_DATA(in[ARG_LENGTHS]))[i]};
-    const qb_batch batch = {
-        .runs = runs,
-        .n_runs = n_runs,
-        .tokens = QB_DATA(in[ARG_TOKENS]),
-        .n_tokens = QB_LENGTH(in[ARG_TOKENS]),
-        .rows = QB_DATA(in[ARG_ROWS]),
-        .scored = {.n_rows = (size_t)n_rows,
-                   .first_target = first,
-                   .targets = QB_DATA(in[ARG_TARGETS]),
-                   .logprobs = QB_DATA((PyArrayObject *)logprobs),
-                   .best = QB_DATA((PyArrayObject *)best),
-                   .logits = want_logits ? QB_DATA((PyArrayObject *)logits) : NULL},
-        .bad_layer = QB_DATA((PyArrayObject *)bad)};
-    if (!acquire(self, cache)) {
-        status = QB_ERR_BUSY;
-        goto done;
-    }
-    qb_signal_poll poll;
-    qb_signals_begin(&poll);
-    status = qb_decoder_forward(self->decoder, cache->cache, &batch, (unsigned)n_threads,
-                                qb_poll_signals, &poll);
-    qb_signals_end(&poll);
-    hand_back(self, cache);
-done:
-    PyMem_Free(runs);
-    if (status == QB_OK)
-        return Py_BuildValue("(NNNN)", logprobs, best, bad, logits);
-    Py_XDECREF(logprobs);
-    Py_XDECREF(best);
-    Py_XDECREF(bad);
-    Py_XDECREF(logits);
-    return PyErr_Occurred() ? NULL : qb_raise(state, status, "forward");
-}
-
-static PyObject *forward(PyObject *object, PyObject *args)
-{
-    static const char *const names[ARG_COUNT] = {"sequences", "lengths",      "tokens",
-                                                 "rows",      "first_target", "targets"};
-    PyObject *cache, *given[ARG_COUNT], *result = NULL;
-    int want_logits, n_threads;
-    qb_module_state *state = qb_state_of_type(Py_TYPE(object));
-    if (!PyArg_ParseTuple(args, "O!OOOOOOpi:forward", state->cache_type, &cache, &given[0],
-                          &given[1], &given[2], &given[3], &given[4], &given[5], &want_logits,
-                          &n_threads) ||
-        !qb_threads_argument(n_threads))
-        return NULL;
-    PyArrayObject *in[ARG_COUNT] = {NULL};
-    for (int i = 0; i < ARG_COUNT; i++) {
-        const npy_intp length = i == ARG_LENGTHS ? PyArray_DIM(in[ARG_SEQUENCES], 0)
-                                : i == ARG_FIRST ? PyArray_DIM(in[ARG_ROWS], 0) + 1
-                                                 : -1;
-        in[i] = qb_vector(given[i], NPY_INT32, length, names[i]);
-        if (in[i] == NULL)
-            goto done;
-    }
-    result = run_forward((qb_py_decoder *)object, (qb_py_cache *)cache, in, want_logits, n_threads);
-done:
-    for (int i = 0; i < ARG_COUNT; i++)
-        Py_XDECREF((PyObject *)in[i]);
-    return result;
-}
+void qb_hand_back(qb_py_decoder *self, qb_py_cache *cache) { self->busy = cache->busy = false; }
 
 enum { GEN_SEQUENCES, GEN_LAST, GEN_KEYS, GEN_STEPS, GEN_LEFT, GEN_END, GEN_COUNT };
 
@@ -253,7 +164,7 @@ static PyObject *run_generate(qb_py_decoder *self, qb_py_cache *cache, PyArrayOb
             (uint32_t)((int32_t *)QB_DATA(in[GEN_SEQUENCES]))[i],
             ((int32_t *)QB_DATA(in[GEN_LAST]))[i], ((uint64_t *)QB_DATA(in[GEN_KEYS]))[i],
             ((uint32_t *)QB_DATA(in[GEN_STEPS]))[i], ((uint32_t *)QB_DATA(in[GEN_LEFT]))[i]};
-    if (!acquire(self, cache)) {
+    if (!qb_acquire(self, cache)) {
         status = QB_ERR_BUSY;
         goto done;
     }
@@ -264,7 +175,7 @@ static PyObject *run_generate(qb_py_decoder *self, qb_py_cache *cache, PyArrayOb
                     QB_DATA(in[GEN_END]), QB_LENGTH(in[GEN_END]), QB_DATA((PyArrayObject *)tokens),
                     (unsigned)n_threads, qb_poll_signals, &poll);
     qb_signals_end(&poll);
-    hand_back(self, cache);
+    qb_hand_back(self, cache);
 done:
     PyMem_Free(requests);
     if (status == QB_OK)
@@ -312,7 +223,7 @@ done:
 }
 
 static PyMethodDef methods[] = {
-    {"forward", forward, METH_VARARGS, "Run a packed batch and score rows."},
+    {"forward", qb_py_forward, METH_VARARGS, "Run a packed batch and score rows."},
     {"generate", generate, METH_VARARGS, "Several decoding steps of many requests."},
     {NULL, NULL, 0, NULL}};
 

@@ -33,8 +33,6 @@ qb_status qb_scale_type_by_name(qb_scale_type *out, const char *name)
 
 const char *qb_scale_type_name(qb_scale_type type) { return scale_names[type]; }
 
-size_t qb_scale_bytes(qb_scale_type type) { return type == QB_SCALE_F32 ? 4 : 2; }
-
 qb_status qb_format_of_bits(qb_format *out, unsigned bits, bool symmetric)
 {
     qb_kind kind = symmetric ? QB_KIND_SYM : QB_KIND_ASYM;

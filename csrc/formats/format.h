@@ -28,7 +28,7 @@ typedef enum { QB_SCALE_BF16, QB_SCALE_F16, QB_SCALE_F32, QB_SCALE_COUNT } qb_sc
 qb_status qb_format_by_name(qb_format *out, const char *name);
 qb_status qb_scale_type_by_name(qb_scale_type *out, const char *name);
 const char *qb_scale_type_name(qb_scale_type type);
-size_t qb_scale_bytes(qb_scale_type type);
+QB_INLINE size_t qb_scale_bytes(qb_scale_type type) { return type == QB_SCALE_F32 ? 4 : 2; }
 
 /* The integer format of that many bits; QB_ERR_FORMAT if there is none. */
 qb_status qb_format_of_bits(qb_format *out, unsigned bits, bool symmetric);

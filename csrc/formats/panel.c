@@ -9,7 +9,8 @@ qb_status qb_panel_bytes(size_t *out, qb_format format, qb_scale_type scale_type
                          const qb_grid *grid)
 {
     if (qb_format_is_float(format))
-        return qb_mul(out, grid->n_cols, QB_PANEL_ROWS * qb_formats[format].bits / 8);
+        return qb_mul(out, qb_float_columns(format, grid->n_cols),
+                      QB_PANEL_ROWS * qb_formats[format].bits / 8);
     *out = grid->n_groups * qb_group_header_bytes(format, scale_type) +
            qb_code_bytes(format, grid->n_positions);
     return QB_OK;
@@ -28,10 +29,11 @@ void qb_panel_pack_float(uint8_t *panel, qb_format format, const void *rows, siz
 {
     size_t size = qb_formats[format].bits / 8;
     const uint8_t *source = rows;
-    memset(panel, 0, n_cols * QB_PANEL_ROWS * size);
+    memset(panel, 0, qb_float_columns(format, n_cols) * QB_PANEL_ROWS * size);
     for (size_t r = 0; r < n_valid; r++)
         for (size_t c = 0; c < n_cols; c++)
-            memcpy(panel + (c * QB_PANEL_ROWS + r) * size, source + (r * stride + c) * size, size);
+            memcpy(panel + qb_float_place(format, r, c) * size, source + (r * stride + c) * size,
+                   size);
 }
 
 static void store_scale(uint8_t *out, qb_scale_type type, float scale)

@@ -1,7 +1,8 @@
 /* The P32 panel: how a weight matrix lies in memory for the kernels.
  *
  * A panel is 32 output rows; panels follow each other, and each is one forward stream.
- * Float formats: for each input, 32 values (the panel's rows).
+ * f32, f16: for each input, 32 values (the panel's rows). bf16: for each two inputs, 32 pairs of
+ * values, so that one dword lane holds two consecutive inputs of one row, as vdpbf16ps consumes them.
  * Integer formats: for each group of inputs
  *
  *   [32 scales (bf16, f16 or f32)] [32 zero points, one byte each, then 32 unused bytes: ASYM only]
@@ -48,6 +49,17 @@ QB_INLINE size_t qb_group_header_bytes(qb_format format, qb_scale_type scale_typ
 QB_INLINE size_t qb_code_bytes(qb_format format, size_t n_pos)
 {
     return n_pos * QB_PANEL_ROWS / 8 * qb_formats[format].bits;
+}
+
+/* Columns of a float panel, and the index of a value in it. */
+QB_INLINE size_t qb_float_columns(qb_format format, size_t n_cols)
+{
+    return format == QB_BF16 ? qb_round_up(n_cols, 2) : n_cols;
+}
+QB_INLINE size_t qb_float_place(qb_format format, size_t row, size_t col)
+{
+    return format == QB_BF16 ? (col / 2 * QB_PANEL_ROWS + row) * 2 + col % 2
+                             : col * QB_PANEL_ROWS + row;
 }
 
 qb_status qb_panel_bytes(size_t *out, qb_format format, qb_scale_type scale_type,

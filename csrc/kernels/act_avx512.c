@@ -1,4 +1,4 @@
-/* Activation quantizer with 512-bit registers; the planes are gemm_avx512.c's: hi bytes, lo bytes. */
+/* Activations with 512-bit registers. */
 #include "base/isa.h"
 #if QB_ARCH_X86
 #include <immintrin.h>
@@ -12,12 +12,19 @@
 QB_ISA_BEGIN(QB_TARGET_AVX512)
 #include "kernels/simd_avx512.h"
 
-QB_INLINE void store_planes(uint8_t *planes, size_t n_positions, size_t pos, vi q)
+QB_INLINE void store_int16(uint8_t *out, vi q)
 {
-    __m512i hi = _mm512_srai_epi32(_mm512_add_epi32(q, _mm512_set1_epi32(128)), 8);
-    __m512i lo = _mm512_sub_epi32(q, _mm512_slli_epi32(hi, 8));
-    _mm_storeu_si128((void *)(planes + pos), _mm512_cvtepi32_epi8(hi));
-    _mm_storeu_si128((void *)(planes + n_positions + pos), _mm512_cvtepi32_epi8(lo));
+    const __m256i words = _mm512_cvtepi32_epi16(q);
+    _mm256_storeu_si256((void *)out,
+                        _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xd8), 0xd8));
+}
+QB_INLINE void store_int8(uint8_t *out, vi q)
+{
+    _mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(q));
+}
+QB_INLINE void store_high(uint8_t *out, vi q)
+{
+    _mm256_storeu_si256((void *)out, _mm512_cvtepi32_epi16(_mm512_srli_epi32(q, 16)));
 }
 
 #include "kernels/act_body.h"

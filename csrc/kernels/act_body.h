@@ -1,45 +1,70 @@
-/* Activations into 16-bit integers per block, and into sums of two bf16. The tier's file defines
- *   store_planes(planes, n_positions, pos, q)   16 positions of 16-bit values, in the tier's order. */
+/* Activations in the forms that products read. The tier's file defines, for 16 lanes of integers,
+ *   store_int16(out, q)   as 16 bits, each four in the order 0 2 1 3
+ *   store_int8(out, q)    as 8 bits
+ *   store_high(out, q)    the upper 16 bits of each */
 
-/* Largest magnitude: both int8 planes of hi * 256 + lo hold it (hi <= 127, lo in -128..127). */
-#define QB_ACT_TOP 32512.0f
+/* Largest magnitudes. 127 * 256 is what two int8 planes can hold: the first 16-bit form of faithful,
+ * and still its grid. */
+#define QB_INT16_TOP 32512.0f
+#define QB_INT8_TOP 127.0f
 
-static void QB_NAME(act_planes)(uint8_t *planes, float *scales, int32_t *sums, const float *x,
-                                const qb_grid *grid)
+/* A block's inputs by position; returns whether all are finite, and the largest magnitude. */
+QB_INLINE float gather_block(float *values, const float *x, const qb_grid *grid,
+                             const qb_block *block, float *max)
 {
+    memset(values, 0, block->n_pos * sizeof(float));
+    for (size_t s = 0; s < block->n_segments; s++) {
+        const qb_segment *segment = &grid->segments[block->segment + s];
+        memcpy(values + (segment->pos - block->pos), x + segment->col,
+               segment->n_cols * sizeof(float));
+    }
+    vf top = vf_set1(0.0f), poison = vf_set1(0.0f);
+    for (size_t i = 0; i < block->n_pos; i += 16) {
+        vf v = vf_load(values + i);
+        top = vf_max(vf_abs(v), top);
+        poison = vf_add(poison, vf_sub(v, v)); /* NaN if any value is not finite */
+    }
+    *max = vf_max_lane(top);
+    return vf_sum(poison);
+}
+
+QB_INLINE void pack_int(const qb_act_form form, qb_act_row out, const float *x, const qb_grid *grid)
+{
+    const float largest = form == QB_ACT_INT16 ? QB_INT16_TOP : QB_INT8_TOP;
     _Alignas(QB_ALIGN) float values[QB_BLOCK_LEN];
     for (size_t b = 0; b < grid->n_blocks; b++) {
         const qb_block *block = &grid->blocks[b];
-        memset(values, 0, block->n_pos * sizeof(float));
-        for (size_t s = 0; s < block->n_segments; s++) {
-            const qb_segment *segment = &grid->segments[block->segment + s];
-            memcpy(values + (segment->pos - block->pos), x + segment->col,
-                   segment->n_cols * sizeof(float));
-        }
-        vf top = vf_set1(0.0f), poison = vf_set1(0.0f);
-        for (size_t i = 0; i < block->n_pos; i += 16) {
-            vf v = vf_load(values + i);
-            top = vf_max(vf_abs(v), top);
-            poison = vf_add(poison, vf_sub(v, v)); /* NaN if any value is not finite */
-        }
-        float max = vf_max_lane(top), nan = vf_sum(poison);
-        bool usable = max >= 0x1p-100f && nan == 0.0f; /* below, 1 / max would overflow */
-        scales[b] = nan == 0.0f ? (usable ? max / QB_ACT_TOP : 0.0f) : nan;
-        vf inverse = vf_set1(usable ? QB_ACT_TOP / max : 0.0f);
-        for (size_t s = 0; s < block->n_segments; s++) {
-            const qb_segment *segment = &grid->segments[block->segment + s];
+        float max;
+        const float nan = gather_block(values, x, grid, block, &max);
+        const bool usable = max >= 0x1p-100f && nan == 0.0f; /* below, 1 / max would overflow */
+        out.scales[b * out.stride] = nan == 0.0f ? (usable ? max / largest : 0.0f) : nan;
+        const vf inverse = vf_set1(usable ? largest / max : 0.0f);
+        for (size_t s = 0, i = 0; s < block->n_segments; s++) {
+            const size_t end = i + grid->segments[block->segment + s].n_pos;
             vi sum = vi_set1(0);
-            for (size_t i = 0; i < segment->n_pos; i += 16) {
+            for (; i < end; i += QB_UNIT_LEN, out.units += out.unit_stride) {
                 vi q = vi_set1(0);
                 if (usable)
-                    q = vf_to_i32(
-                        vf_round(vf_mul(vf_load(values + segment->pos - block->pos + i), inverse)));
+                    q = vf_to_i32(vf_round(vf_mul(vf_load(values + i), inverse)));
                 sum = vi_add(sum, q);
-                store_planes(planes, grid->n_positions, segment->pos + i, q);
+                if (form == QB_ACT_INT16)
+                    store_int16(out.units, q);
+                else
+                    store_int8(out.units, q);
             }
-            sums[block->segment + s] = vi_sum(sum);
+            out.sums[(block->segment + s) * out.stride] = -vi_sum(sum);
         }
     }
+}
+
+static void QB_NAME(pack_int16)(qb_act_row out, const float *x, const qb_grid *grid)
+{
+    pack_int(QB_ACT_INT16, out, x, grid);
+}
+
+static void QB_NAME(pack_int8)(qb_act_row out, const float *x, const qb_grid *grid)
+{
+    pack_int(QB_ACT_INT8, out, x, grid);
 }
 
 /* Rounds to bf16, half to even; infinities and NaN pass. */
@@ -52,15 +77,37 @@ QB_INLINE vf round_bf16(vf x)
     return vf_select_lt(vf_abs(x), vf_set1(0x1.fep127f), vf_bits(rounded), x);
 }
 
-static void QB_NAME(act_bf16x2)(float *out, const float *x, size_t n)
+static void QB_NAME(pack_pairs)(qb_act_row out, const float *x, const qb_grid *grid)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        vf v = vf_load(x + i), hi = round_bf16(v);
-        vf_store(out + i, vf_add(hi, round_bf16(vf_sub(v, hi))));
+    for (size_t i = 0; i < grid->n_cols; i += QB_UNIT_LEN, out.units += out.unit_stride) {
+        vf v = vf_load(x + i);
+        /* What is not finite must stay so in 16 bits: a NaN may have its only bits below. */
+        v = vf_add(round_bf16(v), vf_sub(v, v));
+        store_high(out.units, vi_bits(v));
     }
+}
+
+static void QB_NAME(pack_bf16x2)(qb_act_row out, const float *x, const qb_grid *grid)
+{
+    float *row = (float *)(void *)out.units;
+    for (size_t i = 0; i < grid->n_cols; i += 16) {
+        vf v = vf_load(x + i), hi = round_bf16(v);
+        vf_store(row + i, vf_add(hi, round_bf16(vf_sub(v, hi))));
+    }
+}
+
+static void QB_NAME(pack_bf16)(qb_act_row out, const float *x, const qb_grid *grid)
+{
+    float *row = (float *)(void *)out.units;
+    for (size_t i = 0; i < grid->n_cols; i += 16)
+        vf_store(row + i, round_bf16(vf_load(x + i)));
 }
 
 void QB_NAME(qb_act_pick)(qb_act_kernels *kernels)
 {
-    *kernels = (qb_act_kernels){QB_NAME(act_planes), QB_NAME(act_bf16x2)};
+    *kernels = (qb_act_kernels){{[QB_ACT_BF16X2] = QB_NAME(pack_bf16x2),
+                                 [QB_ACT_BF16] = QB_NAME(pack_bf16),
+                                 [QB_ACT_PAIRS] = QB_NAME(pack_pairs),
+                                 [QB_ACT_INT16] = QB_NAME(pack_int16),
+                                 [QB_ACT_INT8] = QB_NAME(pack_int8)}};
 }

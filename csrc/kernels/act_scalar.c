@@ -1,16 +1,25 @@
-/* Portable activation quantizer; the order of the planes is gemm_scalar.c's. */
+/* Portable activations. */
 #include "kernels/kernels.h"
 #include "kernels/simd_scalar.h"
 
-QB_INLINE void store_planes(uint8_t *planes, size_t n_positions, size_t pos, vi q)
+QB_INLINE void store_int16(uint8_t *out, vi q)
 {
-    (void)n_positions;
-    int16_t *out = (int16_t *)(void *)planes + pos;
-    for (int i = 0; i < 16; i += 4) {
-        out[i] = (int16_t)q.lane[i];
-        out[i + 1] = (int16_t)q.lane[i + 2];
-        out[i + 2] = (int16_t)q.lane[i + 1];
-        out[i + 3] = (int16_t)q.lane[i + 3];
+    static const int order[4] = {0, 2, 1, 3};
+    for (int i = 0; i < 16; i++) {
+        const int16_t word = (int16_t)q.lane[i / 4 * 4 + order[i % 4]];
+        memcpy(out + 2 * i, &word, 2);
+    }
+}
+QB_INLINE void store_int8(uint8_t *out, vi q)
+{
+    for (int i = 0; i < 16; i++)
+        out[i] = (uint8_t)q.lane[i];
+}
+QB_INLINE void store_high(uint8_t *out, vi q)
+{
+    for (int i = 0; i < 16; i++) {
+        const uint16_t word = (uint16_t)((uint32_t)q.lane[i] >> 16);
+        memcpy(out + 2 * i, &word, 2);
     }
 }
 

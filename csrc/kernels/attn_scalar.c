@@ -2,4 +2,13 @@
 #include "kernels/kernels.h"
 #include "kernels/simd_scalar.h"
 
+#define QB_QUERIES 2
+#define QB_HALVES 1
+#define QB_VALUE_ROWS 2
+#define QB_VALUE_VECS 1
+#define QB_QUERY_CASES QB_CASE(1) QB_CASE(2)
+#define QB_VALUE_CASES QB_CASE(1) QB_CASE(2)
+
 #include "kernels/attn_body.h"
+
+void qb_attn_pick_scalar(qb_attn_kernels *kernels) { pick_attn_scalar(kernels); }

@@ -11,6 +11,11 @@
 
 #undef QB_TARGET_AVX512
 #define QB_TARGET_AVX512 QB_TARGET_AVX2
+#undef QB_TARGET_AVX512BF16
+#define QB_TARGET_AVX512BF16 QB_TARGET_AVX2
+#undef QB_UNROLL /* lanes are loops */
+#define QB_UNROLL(n)
+#define QB_OPAQUE(a) __asm__ volatile("" ::"r"(&(a)) : "memory")
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef union {
@@ -45,6 +50,7 @@ EMULATE(__m512, mul_ps, (__m512 a, __m512 b), ps, f[n] = F(a) * F(b))
 EMULATE(__m512, div_ps, (__m512 a, __m512 b), ps, f[n] = F(a) / F(b))
 EMULATE(__m512, max_ps, (__m512 a, __m512 b), ps, f[n] = F(a) > F(b) ? F(a) : F(b))
 EMULATE(__m512, fmadd_ps, (__m512 a, __m512 b, __m512 c), ps, f[n] = fmaf(F(a), F(b), F(c)))
+EMULATE(__m512, scalef_ps, (__m512 a, __m512 b), ps, f[n] = ldexpf(F(a), (int)fmaxf(F(b), -1e4f)))
 EMULATE(__m512, set1_ps, (float a), ps, f[n] = a)
 EMULATE(__m512, roundscale_ps, (__m512 a, int mode), ps, f[n] = ((void)mode, rintf(F(a))))
 EMULATE(__m512, cvtepi32_ps, (__m512i a), ps, f[n] = (float)I(a))
@@ -64,6 +70,7 @@ EMULATE(__m512i, srai_epi32, (__m512i a, unsigned k), si, i[n] = I(a) >> (k < 32
 EMULATE(__m512i, set1_epi32, (int32_t a), si, i[n] = a)
 EMULATE(__m512i, cvtepu16_epi32, (__m256i a), si, u[n] = ((emulated){.si256 = a}).h[n])
 EMULATE(__m512i, cvtepu8_epi32, (__m128i a), si, u[n] = ((emulated){.si128 = a}).b[n])
+EMULATE(__m256i, cvtepi32_epi16, (__m512i a), si256, h[n] = (uint16_t)U(a))
 EMULATE(__m512, cvtph_ps, (__m256i a), ps, f[n] = qb_f16_to_f32(((emulated){.si256 = a}).h[n]))
 /* vpdpbusd: unsigned bytes of b times signed bytes of c, four to a lane, no saturation. */
 EMULATE(__m512i, dpbusd_epi32, (__m512i a, __m512i b, __m512i c), si,
@@ -72,6 +79,34 @@ EMULATE(__m512i, dpbusd_epi32, (__m512i a, __m512i b, __m512i c), si,
                           ((emulated){.si = b}).b[4 * n + 1] * ((emulated){.si = c}).s[4 * n + 1] +
                           ((emulated){.si = b}).b[4 * n + 2] * ((emulated){.si = c}).s[4 * n + 2] +
                           ((emulated){.si = b}).b[4 * n + 3] * ((emulated){.si = c}).s[4 * n + 3]))
+
+/* vpdpwssd: two products of signed words to a lane, no saturation. */
+EMULATE(__m512i, dpwssd_epi32, (__m512i a, __m512i b, __m512i c), si,
+        u[n] = U(a) + (uint32_t)((int16_t)U(b) * (int16_t)U(c)) +
+               (uint32_t)((I(b) >> 16) * (I(c) >> 16)))
+/* vdpbf16ps: the upper product first, each addition rounded. Its subnormal inputs and results are
+ * zeros, which no test of the emulation looks at. */
+EMULATE(__m512, dpbf16_ps, (__m512 a, __m512i b, __m512i c), ps,
+        f[n] = fmaf(qb_bf16_to_f32((uint16_t)U(b)), qb_bf16_to_f32((uint16_t)U(c)),
+                    fmaf(qb_bf16_to_f32((uint16_t)(U(b) >> 16)),
+                         qb_bf16_to_f32((uint16_t)(U(c) >> 16)), F(a))))
+
+QB_INLINE __m512i emulated_ternarylogic_epi32(__m512i a, __m512i b, __m512i c, int table)
+{
+    emulated r;
+    (void)table; /* 0xe4, c ? a : b, is the only one in use */
+    for (int n = 0; n < 16; n++)
+        r.u[n] = (U(c) & U(a)) | (~U(c) & U(b));
+    return r.si;
+}
+
+QB_INLINE __m512i emulated_shift_epi16(__m512i a, int left)
+{
+    emulated r = {.si = a};
+    for (int n = 0; n < 32; n++)
+        r.h[n] = (uint16_t)(left > 0 ? r.h[n] << left : r.h[n] >> -left);
+    return r.si;
+}
 
 QB_INLINE __m512i emulated_set1_epi8(char a)
 {
@@ -112,6 +147,7 @@ QB_INLINE void emulated_store(void *p, __m512i a) { memcpy(p, &a, sizeof a); }
 #define _mm512_div_ps emulated_div_ps
 #define _mm512_max_ps emulated_max_ps
 #define _mm512_fmadd_ps emulated_fmadd_ps
+#define _mm512_scalef_ps emulated_scalef_ps
 #define _mm512_set1_ps emulated_set1_ps
 #undef _mm512_roundscale_ps
 #define _mm512_roundscale_ps emulated_roundscale_ps
@@ -148,6 +184,13 @@ QB_INLINE void emulated_store(void *p, __m512i a) { memcpy(p, &a, sizeof a); }
 #define _mm512_storeu_si512 emulated_store
 #define _mm512_storeu_ps(p, a) emulated_store(p, _mm512_castps_si512(a))
 #define QB_DPBUSD emulated_dpbusd_epi32
+#undef _mm512_ternarylogic_epi32
+#define _mm512_ternarylogic_epi32 emulated_ternarylogic_epi32
+#undef _mm512_srli_epi16
+#define _mm512_srli_epi16(a, n) emulated_shift_epi16(a, -(int)(n))
+#undef _mm512_slli_epi16
+#define _mm512_slli_epi16(a, n) emulated_shift_epi16(a, n)
+#define _mm512_cvtepi32_epi16 emulated_cvtepi32_epi16
 
 #endif
 #endif

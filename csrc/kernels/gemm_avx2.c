@@ -1,7 +1,7 @@
-/* Products with 256-bit registers. Without a byte product that does not saturate, 16-bit
- * activations against codes widened to 16 bits (vpmaddwd) carry full precision in one pass: 16
- * products an instruction, where two int8 planes would take two passes of 32. A dword of codes
- * (positions 0 1 2 3 of a row) gives the pairs (0, 2) by a mask and (1, 3) by a shift. */
+/* Products with 256-bit registers and no VNNI. 16-bit activations: vpmaddwd, sixteen products an
+ * instruction. 8-bit activations times codes of up to 4 bits: vpmaddubsw, thirty-two; its 16-bit sums
+ * hold the four steps of a unit (8 * 15 * 127 = 15,240) and are widened then. 8-bit codes would
+ * saturate there, so their activations are widened to 16 bits in registers. */
 #include "base/isa.h"
 #if QB_ARCH_X86
 #include <immintrin.h>
@@ -13,46 +13,76 @@
 QB_ISA_BEGIN(QB_TARGET_AVX2)
 #include "kernels/simd_avx2.h"
 
-#define QB_INT_TILE 4
-#define QB_INT_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4)
+/* 6 tokens x 2 registers = 12 sums of 16 registers. */
+#define QB_INT_TILE 6
+/* clang-format off */
+#define QB_INT_CASES(bits, form)                                                       \
+    QB_CASE(bits, form, 1) QB_CASE(bits, form, 2) QB_CASE(bits, form, 3) \
+    QB_CASE(bits, form, 4) QB_CASE(bits, form, 5) QB_CASE(bits, form, 6)
+/* clang-format on */
+#define QB_HALVES 1
 #define QB_FLOAT_TILE 6
 #define QB_FLOAT_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6)
 
-QB_INLINE void int_tile(const int M, int32_t (*out)[QB_PANEL_ROWS], const uint8_t *codes,
-                        const uint8_t *planes, size_t plane_stride, size_t n_positions, size_t pos,
-                        size_t n_pos)
+QB_INLINE vi dot16(vi acc, vi codes, vi x)
 {
-    (void)n_positions;
-    const __m256i low = _mm256_set1_epi16(255);
-    const uint8_t *x = planes + 2 * pos;
-    for (int rows = 0; rows < QB_PANEL_ROWS; rows += 16) { /* 2 * M accumulators: 16 registers */
-        __m256i acc[QB_INT_TILE][2];
-        for (int m = 0; m < M; m++)
-            acc[m][0] = acc[m][1] = _mm256_setzero_si256();
-        for (size_t step = 0; step < n_pos / 4; step++) {
-            const uint8_t *c = codes + step * QB_STEP_BYTES + 4 * rows;
-            __m256i c0 = _mm256_loadu_si256((const void *)c),
-                    c1 = _mm256_loadu_si256((const void *)(c + 32));
-            __m256i even0 = _mm256_and_si256(c0, low), odd0 = _mm256_srli_epi16(c0, 8);
-            __m256i even1 = _mm256_and_si256(c1, low), odd1 = _mm256_srli_epi16(c1, 8);
-            for (int m = 0; m < M; m++) {
-                int32_t pairs[2];
-                memcpy(pairs, x + (size_t)m * plane_stride + 8 * step, 8);
-                __m256i x_even = _mm256_set1_epi32(pairs[0]), x_odd = _mm256_set1_epi32(pairs[1]);
-                acc[m][0] = _mm256_add_epi32(acc[m][0], _mm256_madd_epi16(even0, x_even));
-                acc[m][1] = _mm256_add_epi32(acc[m][1], _mm256_madd_epi16(even1, x_even));
-                acc[m][0] = _mm256_add_epi32(acc[m][0], _mm256_madd_epi16(odd0, x_odd));
-                acc[m][1] = _mm256_add_epi32(acc[m][1], _mm256_madd_epi16(odd1, x_odd));
-            }
-        }
-        for (int m = 0; m < M; m++) {
-            _mm256_storeu_si256((void *)(out[m] + rows), acc[m][0]);
-            _mm256_storeu_si256((void *)(out[m] + rows + 8), acc[m][1]);
-        }
-    }
+    return (vi){_mm256_add_epi32(acc.a, _mm256_madd_epi16(codes.a, x.a)),
+                _mm256_add_epi32(acc.b, _mm256_madd_epi16(codes.b, x.b))};
 }
 
-#include "kernels/gemm_body.h"
+QB_INLINE vi codes_of(const unsigned bits, const int width, const uint8_t *unit, const int step,
+                      const int half, const int odd);
+
+QB_INLINE int phases_of(const int M);
+
+QB_INLINE void unit8(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_HALVES],
+                     const uint8_t *unit, const int first_half, const uint8_t *x)
+{
+    if (bits == 8) {
+#pragma GCC unroll 4
+        for (int step = 0; step < 4; step++) {
+            const vi even = codes_of(8, 16, unit, step, first_half, 0),
+                     odd = codes_of(8, 16, unit, step, first_half, 1);
+#pragma GCC unroll 6
+            for (int m = 0; m < M; m++) {
+                const __m256i four = vi_broadcast4(x + 16 * m + 4 * step).a;
+                const __m256i x1 = _mm256_srai_epi16(four, 8),
+                              x0 = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
+                vi *sum = &c[step % phases_of(M)][m][0];
+                *sum = dot16(*sum, even, (vi){x0, x0});
+                *sum = dot16(*sum, odd, (vi){x1, x1});
+            }
+        }
+        return;
+    }
+    vi part[QB_INT_TILE];
+    const __m256i one = _mm256_set1_epi16(1);
+#pragma GCC unroll 4
+    for (int step = 0; step < 4; step++) {
+        const vi codes = codes_of(bits, 8, unit, step, first_half, 0);
+#pragma GCC unroll 6
+        for (int m = 0; m < M; m++) {
+            const __m256i four = vi_broadcast4(x + 16 * m + 4 * step).a;
+            const vi product = {_mm256_maddubs_epi16(codes.a, four),
+                                _mm256_maddubs_epi16(codes.b, four)};
+            part[m] = step == 0 ? product
+                                : (vi){_mm256_add_epi16(part[m].a, product.a),
+                                       _mm256_add_epi16(part[m].b, product.b)};
+        }
+    }
+    for (int m = 0; m < M; m++)
+        c[0][m][0] = dot16(c[0][m][0], part[m], (vi){one, one});
+}
+
+#include "kernels/gemm_int_body.h"
+
+#include "kernels/gemm_float_body.h"
+
+void qb_gemm_pick_avx2(qb_gemm_kernels *kernels)
+{
+    pick_float_avx2(kernels);
+    pick_int_avx2(kernels);
+}
 QB_ISA_END
 #else
 typedef int qb_empty_gemm_avx2;

@@ -20,8 +20,15 @@ qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa)
 #if QB_ARCH_X86
     if (isa >= QB_ISA_AVX2)
         PICK_TIER(avx2);
+    if (isa >= QB_ISA_AVXVNNI)
+        qb_gemm_pick_avxvnni(&kernels->gemm);
     if (isa >= QB_ISA_AVX512)
         PICK_TIER(avx512);
+    if (isa >= QB_ISA_AVX512BF16) {
+        qb_gemm_pick_avx512bf16(&kernels->gemm);
+        qb_attn_pick_avx512bf16(&kernels->attn);
+        qb_peak_pick_avx512bf16(&kernels->peak);
+    }
 #endif
     return QB_OK;
 }

@@ -3,13 +3,13 @@
  * are always filled. Dispatch is a value: qb_kernels_init(&table, isa) and pass the table down.
  *
  * Numerical contract, per family:
- *   gemm   y[t][r] = sum over blocks (grid.h) in ascending order. Integer path (`planes`): within a
- *          segment exact int32 sums of code * activation minus zero * activation sum; then
- *          p = fma(int, scale, p) over the block's segments, y = fma(p, activation scale, y). The
- *          same bits on every tier. Float path: p = sum over inputs in ascending order within the
- *          block, y += p; fused where the tier has an instruction, so tiers differ by rounding.
- *   act    planes: q = rint(x * (32512 / max|x|)) per block, the same bits on every tier.
- *   attn   keys in blocks of 32 from position 0, chunks of 256 (attn.h); tiers differ by rounding.
+ *   gemm   y[t][r] = sum over blocks (grid.h) in ascending order. Integers: within a segment exact
+ *          int32 sums of code * activation minus zero * activation sum; then p = fma(int, scale, p)
+ *          over the block's segments, y = fma(p, activation scale, y). The same bits on every tier.
+ *          Floats: p = sum over inputs in ascending order within the block, y += p; fused where the
+ *          tier has an instruction, so tiers differ by rounding.
+ *   act    q = rint(x * (top / max|x|)) per block, top 32512 or 127: the same bits on every tier.
+ *   attn   keys ascending in chunks of 256 from position 0 (attn_body.h); tiers differ by rounding.
  *   vec    16 lanes, then a fixed tree, no fused operations: the same bits on every tier.
  * Differences between tiers are bounded per (op, format) in tests/tolerance.py.
  * The value of an output never depends on how many tokens or rows a call covers. */
@@ -19,32 +19,86 @@
 #include "base/isa.h"
 #include "formats/panel.h"
 
-/* Activations of n_tokens rows as the gemm kernels read them.
- * planes: per token and position two bytes, in the tier's own order. */
+/* exact: float32 activations. faithful: 16-bit integers per block against integer weights, sums of
+ * two bf16 against f16 and bf16 weights. fast: 8-bit integers per block, one bf16. f32 weights:
+ * float32 in every mode. */
+typedef enum { QB_MODE_EXACT, QB_MODE_FAITHFUL, QB_MODE_FAST, QB_MODE_COUNT } qb_mode;
+
+/* How the activations of a product lie in memory: rows of floats, or tiles of few tokens. */
+typedef enum {
+    QB_ACT_F32,    /* rows, as they are */
+    QB_ACT_BF16X2, /* rows, rounded to the sum of two bf16 */
+    QB_ACT_BF16,   /* rows, rounded to bf16 */
+    QB_ACT_PAIRS,  /* tiles of bf16 */
+    QB_ACT_INT16,  /* tiles of 16-bit integers, four positions in the order 0 2 1 3 */
+    QB_ACT_INT8,   /* tiles of 8-bit integers */
+    QB_ACT_COUNT
+} qb_act_form;
+
+/* A tile is up to 6 tokens (one of 7 or 8 if it is the only one; up to 8 of pairs) that share one pass
+ * over a panel. For each unit of 16 positions it holds its tokens' units one after another, so that
+ * a kernel reads one forward stream: rows of their own lie a power of two apart and fight for the
+ * same few cache lines (4-bit faithful: 42 % of the peak in rows, 45 % in tiles). Scales (block, token)
+ * and sums (segment, token) lie by tile as well. */
+enum { QB_TILE = 6, QB_LONE_TILE = 8 };
+
 typedef struct {
-    const float *x; /* (n_tokens, x_stride): float path */
-    size_t x_stride;
-    const uint8_t *planes; /* (n_tokens, 2 * n_positions) */
-    const float *scales;   /* (n_tokens, n_blocks) */
-    const int32_t *sums;   /* (n_tokens, n_segments): sums of the 16-bit activations */
+    qb_act_form form;
+    size_t n_tokens, n_tiles;
+    const float *rows; /* (n_tokens, row_stride) */
+    size_t row_stride;
+    uint8_t *units;
+    float *scales;
+    int32_t *sums; /* minus the sum of the integer activations of a segment */
 } qb_acts;
 
-/* y (n_tokens, y_stride): 32 outputs of one panel, written in full (padding rows are zero). */
+QB_INLINE bool qb_act_in_tiles(qb_act_form form) { return form >= QB_ACT_PAIRS; }
+
+/* Bytes of a unit of one token. */
+QB_INLINE size_t qb_act_unit_bytes(qb_act_form form)
+{
+    return form == QB_ACT_INT8 ? QB_UNIT_LEN : 2 * QB_UNIT_LEN;
+}
+
+QB_INLINE size_t qb_n_tiles(qb_act_form form, size_t n_tokens)
+{
+    const bool large = form == QB_ACT_PAIRS || n_tokens <= QB_LONE_TILE;
+    return qb_ceil_div(n_tokens, (size_t)(large ? QB_LONE_TILE : QB_TILE));
+}
+
+/* First token of tile i, which may be one behind the last: 13 tokens are tiles of 5, 4, 4. */
+QB_INLINE size_t qb_tile_begin(const qb_acts *x, size_t i)
+{
+    return i * (x->n_tokens / x->n_tiles) + QB_MIN(i, x->n_tokens % x->n_tiles);
+}
+
+/* y (tokens of the tiles, y_stride): 32 outputs of one panel, written in full (padding rows are
+ * zero), for tiles [begin, end). */
 typedef void (*qb_gemm_fn)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
-                           const qb_acts *x, const qb_grid *grid, size_t n_tokens);
+                           const qb_acts *x, size_t begin, size_t end);
 
 typedef struct {
-    qb_gemm_fn exact[QB_FORMAT_COUNT];  /* float activations against any format */
-    qb_gemm_fn planes[QB_FORMAT_COUNT]; /* 16-bit activations; integer formats only, else exact */
+    qb_gemm_fn fn;
+    qb_act_form form; /* what fn reads */
+} qb_gemm;
+
+typedef struct {
+    qb_gemm of[QB_MODE_COUNT][QB_FORMAT_COUNT];
 } qb_gemm_kernels;
 
+/* Where one token's activations go. */
 typedef struct {
-    /* One token: x (n_cols,) -> planes, scales, sums as in qb_acts. A block with a non-finite value
-     * gets scale NaN, so that the result is NaN and not a silently clipped integer. */
-    void (*planes)(uint8_t *planes, float *scales, int32_t *sums, const float *x,
-                   const qb_grid *grid);
-    /* n values rounded to the sum of two bf16 (16 bits of significand); n a multiple of 16. */
-    void (*bf16x2)(float *out, const float *x, size_t n);
+    uint8_t *units; /* its row, or its first unit */
+    size_t unit_stride;
+    float *scales;
+    int32_t *sums;
+    size_t stride; /* of scales and sums */
+} qb_act_row;
+
+typedef struct {
+    /* x (n_cols, padded with zeros to 16); every form but F32. A block with a non-finite value gets scale NaN, so that the
+     * result is NaN and not a silently clipped integer. */
+    void (*pack[QB_ACT_COUNT])(qb_act_row out, const float *x, const qb_grid *grid);
 } qb_act_kernels;
 
 /* Rows of n values; n is a multiple of 16 and what pads a row is zero. */
@@ -59,33 +113,51 @@ typedef struct {
     /* Over the first n_true of n values: the maximum, its lowest index, and sum(exp(x - max)), which
      * is NaN if any value is not finite. */
     void (*logsumexp)(float *max, uint32_t *argmax, float *sum, const float *x, size_t n_true);
+    /* cross = sum(p * (base - x)), mass = sum(p), p = exp(base), in float64: what x adds to a
+     * divergence from the distribution `base` (finite log-probabilities) once its log-sum-exp is
+     * known: cross + mass * lse. A float32 difference from it would cancel nearly all digits. */
+    void (*divergence)(double *cross, double *mass, const float *base, const float *x, size_t n);
 } qb_vec_kernels;
 
 enum { QB_KEY_BLOCK = 32, QB_KEY_CHUNK = 256 };
 
 typedef enum { QB_KV_F32, QB_KV_BF16, QB_KV_COUNT } qb_kv_format;
 
-/* Running softmax of one query row: maximum, sum, weighted values (dim_padded,). */
+/* Largest head size. */
+enum { QB_MAX_HEAD_DIM = 512 };
+
+/* Running softmax of one query row: maximum of the scores times log2(e), sum, weighted values
+ * (dim_padded,). */
 typedef struct {
     float *max, *sum; /* (n_queries,) */
     float *acc;       /* (n_queries, dim_padded) */
 } qb_attn_state;
 
 /* One chunk of keys of one KV head against n_queries rows, merged into their states.
- * q (n_queries, q_stride), scaled; n_keys[i]: valid keys of the chunk for query i, 0..256;
- * k_blocks, v_blocks: pointers to blocks of 32 tokens: keys (dim, 32), values (32, dim_padded). */
-typedef void (*qb_attn_fn)(qb_attn_state state, const float *q, size_t q_stride,
+ * q (n_queries, q_stride bytes), packed; n_keys[i]: valid keys of the chunk for query i, 0..256;
+ * k_blocks, v_blocks: pointers to blocks of 32 tokens, as the cache stores them: f32 keys (dim, 32)
+ * and values (32, dim_padded); bf16 keys in pairs of dimensions (dim / 2, 32, 2) and values in pairs
+ * of tokens (16, dim_padded, 2). */
+typedef void (*qb_attn_fn)(qb_attn_state state, const void *q, size_t q_stride,
                            const uint32_t *n_keys, size_t n_queries, const void *const *k_blocks,
                            const void *const *v_blocks, size_t dim);
 
 typedef struct {
-    qb_attn_fn chunk[QB_KV_COUNT];
+    qb_attn_fn chunk;
+    /* A query of dim values times `scale`, in the form that chunk reads: at most 4 * dim bytes. */
+    void (*pack)(void *out, const float *q, float scale, size_t dim);
+} qb_attn;
+
+typedef struct {
+    qb_attn of[QB_MODE_COUNT][QB_KV_COUNT];
 } qb_attn_kernels;
 
 /* Loops that do nothing but reach the machine's peak; each returns a value that depends on all. */
 typedef struct {
     uint32_t (*int_products)(size_t n_iterations, size_t *n_products);
     float (*float_products)(size_t n_iterations, size_t *n_products);
+    float (*bf16_products)(size_t n_iterations, size_t *n_products); /* NULL below avx512bf16 */
+    uint32_t (*read)(const uint8_t *lines, size_t n_lines);          /* of 64 bytes */
 } qb_peak_kernels;
 
 typedef struct {
@@ -100,7 +172,7 @@ typedef struct {
 /* Pure: the same tier gives the same table. QB_ERR_ISA for a tier that cannot run here. */
 qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa);
 
-/* What the families offer; gemm and act of a tier belong together (the order of the planes). */
+/* What the families offer. A tier without a family of its own keeps the one below it. */
 #define QB_DECLARE_TIER(tier)                           \
     void qb_gemm_pick_##tier(qb_gemm_kernels *kernels); \
     void qb_act_pick_##tier(qb_act_kernels *kernels);   \
@@ -110,7 +182,11 @@ qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa);
 QB_DECLARE_TIER(scalar)
 #if QB_ARCH_X86
 QB_DECLARE_TIER(avx2)
+void qb_gemm_pick_avxvnni(qb_gemm_kernels *kernels);
 QB_DECLARE_TIER(avx512)
+void qb_gemm_pick_avx512bf16(qb_gemm_kernels *kernels);
+void qb_attn_pick_avx512bf16(qb_attn_kernels *kernels);
+void qb_peak_pick_avx512bf16(qb_peak_kernels *kernels);
 #endif
 
 #endif

@@ -48,9 +48,22 @@ static float float_products_avx2(size_t n_iterations, size_t *n_products)
     return out[0];
 }
 
+static uint32_t read_avx2(const uint8_t *lines, size_t n_lines)
+{
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                       _mm256_setzero_si256()};
+    for (size_t i = 0; i < 2 * n_lines; i++)
+        sums[i % 4] =
+            _mm256_xor_si256(sums[i % 4], _mm256_load_si256((const void *)(lines + 32 * i)));
+    uint32_t out[8];
+    _mm256_storeu_si256((void *)out, _mm256_xor_si256(_mm256_xor_si256(sums[0], sums[1]),
+                                                      _mm256_xor_si256(sums[2], sums[3])));
+    return out[0];
+}
+
 void qb_peak_pick_avx2(qb_peak_kernels *kernels)
 {
-    *kernels = (qb_peak_kernels){int_products_avx2, float_products_avx2};
+    *kernels = (qb_peak_kernels){int_products_avx2, float_products_avx2, NULL, read_avx2};
 }
 QB_ISA_END
 #else

@@ -1,5 +1,6 @@
 /* The peak of this tier. Integer: vpdpbusd: 64 products of bytes each. Twelve accumulators
- * hide the latency; they start from different values, or the compiler would merge them. */
+ * hide the latency; they start from different values, or the compiler would merge them. The operands
+ * are made opaque and not memory, which would send the accumulators there and back. */
 #include "base/isa.h"
 #if QB_ARCH_X86
 #include <immintrin.h>
@@ -10,6 +11,10 @@
 #include "kernels/emulate_avx512.h"
 
 QB_ISA_BEGIN(QB_TARGET_AVX512)
+
+#ifndef QB_OPAQUE
+#define QB_OPAQUE(a) __asm__ volatile("" : "+v"(a))
+#endif
 
 #ifndef QB_DPBUSD
 QB_INLINE __m512i dpbusd_peak(__m512i acc, __m512i a, __m512i b)
@@ -29,7 +34,8 @@ static uint32_t int_products_avx512(size_t n_iterations, size_t *n_products)
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++)
             acc[i] = QB_DPBUSD(acc[i], a, b);
-        __asm__ volatile("" ::: "memory");
+        QB_OPAQUE(a);
+        QB_OPAQUE(b);
     }
     __m512i all = acc[0];
     for (int i = 1; i < 12; i++)
@@ -49,7 +55,8 @@ static float float_products_avx512(size_t n_iterations, size_t *n_products)
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++)
             acc[i] = _mm512_fmadd_ps(acc[i], a, b);
-        __asm__ volatile("" ::: "memory");
+        QB_OPAQUE(a);
+        QB_OPAQUE(b);
     }
     __m512 all = acc[0];
     for (int i = 1; i < 12; i++)
@@ -60,9 +67,22 @@ static float float_products_avx512(size_t n_iterations, size_t *n_products)
     return out[0];
 }
 
+static uint32_t read_avx512(const uint8_t *lines, size_t n_lines)
+{
+    __m512i sums[4];
+    for (int i = 0; i < 4; i++)
+        sums[i] = _mm512_setzero_si512();
+    for (size_t i = 0; i < n_lines; i++)
+        sums[i % 4] = _mm512_xor_si512(sums[i % 4], _mm512_loadu_si512(lines + 64 * i));
+    uint32_t out[16];
+    _mm512_storeu_si512((void *)out, _mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]),
+                                                      _mm512_xor_si512(sums[2], sums[3])));
+    return out[0];
+}
+
 void qb_peak_pick_avx512(qb_peak_kernels *kernels)
 {
-    *kernels = (qb_peak_kernels){int_products_avx512, float_products_avx512};
+    *kernels = (qb_peak_kernels){int_products_avx512, float_products_avx512, NULL, read_avx512};
 }
 QB_ISA_END
 #else

@@ -2,7 +2,9 @@
 #ifndef QB_SIMD_AVX2_H
 #define QB_SIMD_AVX2_H
 
+#ifndef QB_NAME
 #define QB_NAME(name) name##_avx2
+#endif
 
 typedef struct {
     __m256 a, b;
@@ -82,6 +84,32 @@ QB_INLINE vi vi_shl(vi x, int n)
 QB_INLINE vi vi_shr(vi x, int n)
 {
     return (vi){_mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n)};
+}
+/* x * 2^n, 0 for n < -126. */
+QB_INLINE vf vf_scale2(vf x, vf n)
+{
+    const vi exponent = vf_to_i32(vf_max(n, vf_set1(-127.0f))); /* a NaN becomes the bound */
+    return vf_mul(x, vf_bits(vi_shl(vi_add(exponent, vi_set1(127)), 23)));
+}
+QB_INLINE vi vi_shr16(vi x, int n)
+{
+    return (vi){_mm256_srli_epi16(x.a, n), _mm256_srli_epi16(x.b, n)};
+}
+QB_INLINE vi vi_shl16(vi x, int n)
+{
+    return (vi){_mm256_slli_epi16(x.a, n), _mm256_slli_epi16(x.b, n)};
+}
+QB_INLINE vi vi_choose(vi mask, vi x, vi y)
+{
+    return (vi){_mm256_or_si256(_mm256_and_si256(mask.a, x.a), _mm256_andnot_si256(mask.a, y.a)),
+                _mm256_or_si256(_mm256_and_si256(mask.b, x.b), _mm256_andnot_si256(mask.b, y.b))};
+}
+QB_INLINE vi vi_broadcast4(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    const __m256i all = _mm256_set1_epi32(four);
+    return (vi){all, all};
 }
 QB_INLINE vf vf_select_lt(vf x, vf y, vf u, vf v)
 {

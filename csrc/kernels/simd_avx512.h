@@ -2,7 +2,9 @@
 #ifndef QB_SIMD_AVX512_H
 #define QB_SIMD_AVX512_H
 
+#ifndef QB_NAME
 #define QB_NAME(name) name##_avx512
+#endif
 
 typedef __m512 vf;
 typedef __m512i vi;
@@ -44,6 +46,18 @@ QB_INLINE vi vi_mul(vi x, vi y) { return _mm512_mullo_epi32(x, y); }
 QB_INLINE vi vi_and(vi x, vi y) { return _mm512_and_si512(x, y); }
 QB_INLINE vi vi_shl(vi x, int n) { return _mm512_slli_epi32(x, (unsigned)n); }
 QB_INLINE vi vi_shr(vi x, int n) { return _mm512_srli_epi32(x, (unsigned)n); }
+/* x * 2^n. */
+QB_INLINE vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+QB_INLINE vi vi_shr16(vi x, int n) { return _mm512_srli_epi16(x, (uint8_t)n); }
+QB_INLINE vi vi_shl16(vi x, int n) { return _mm512_slli_epi16(x, (uint8_t)n); }
+/* The first operand is overwritten: not the mask, which is a constant. */
+QB_INLINE vi vi_choose(vi mask, vi x, vi y) { return _mm512_ternarylogic_epi32(x, y, mask, 0xe4); }
+QB_INLINE vi vi_broadcast4(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm512_set1_epi32(four);
+}
 QB_INLINE vf vf_select_lt(vf x, vf y, vf u, vf v)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), v, u);

@@ -9,6 +9,8 @@
 #include "base/half.h"
 
 #define QB_NAME(name) name##_scalar
+#undef QB_UNROLL /* lanes are loops: unrolled around them the code grows and gains nothing */
+#define QB_UNROLL(n)
 
 typedef struct {
     float lane[16];
@@ -183,6 +185,41 @@ QB_INLINE vi vi_shr(vi a, int n)
     vi r;
     QB_LANES((int32_t)((uint32_t)a.lane[i] >> n));
     return r;
+}
+/* x * 2^n, 0 for n < -126. */
+QB_INLINE vf vf_scale2(vf x, vf n)
+{
+    const vi exponent = vf_to_i32(vf_max(n, vf_set1(-127.0f))); /* a NaN becomes the bound */
+    return vf_mul(x, vf_bits(vi_shl(vi_add(exponent, vi_set1(127)), 23)));
+}
+/* Shifts of 16-bit lanes. */
+QB_INLINE vi vi_shr16(vi a, int n)
+{
+    vi r;
+    QB_LANES((int32_t)(((uint32_t)a.lane[i] & 0xffff0000u) >> n & 0xffff0000u) |
+             (int32_t)(((uint32_t)a.lane[i] & 0xffffu) >> n));
+    return r;
+}
+QB_INLINE vi vi_shl16(vi a, int n)
+{
+    vi r;
+    QB_LANES((int32_t)(((uint32_t)a.lane[i] & 0xffff0000u) << n) |
+             (int32_t)(((uint32_t)a.lane[i] << n) & 0xffffu));
+    return r;
+}
+/* Bits of a where the mask has them, else of b. */
+QB_INLINE vi vi_choose(vi mask, vi a, vi b)
+{
+    vi r;
+    QB_LANES((a.lane[i] & mask.lane[i]) | (b.lane[i] & ~mask.lane[i]));
+    return r;
+}
+/* Four bytes in every lane. */
+QB_INLINE vi vi_broadcast4(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    return vi_set1(four);
 }
 /* a where x < y, else b. */
 QB_INLINE vf vf_select_lt(vf x, vf y, vf a, vf b)

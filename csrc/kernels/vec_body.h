@@ -63,8 +63,32 @@ static void QB_NAME(logsumexp)(float *max, uint32_t *argmax, float *sum, const f
     *sum = vf_sum(acc);
 }
 
+static void QB_NAME(divergence)(double *cross, double *mass, const float *base, const float *x,
+                                size_t n)
+{
+    double crosses[16] = {0}, masses[16] = {0};
+    for (size_t i = 0; i < n; i += 16) {
+        float b[16], v[16], p[16];
+        const size_t own = QB_MIN(n - i, (size_t)16);
+        for (size_t j = 0; j < 16; j++) {
+            b[j] = j < own ? base[i + j] : -__builtin_inff();
+            v[j] = j < own ? x[i + j] : 0.0f;
+        }
+        vf_store(p, vf_exp(vf_load(b)));
+        for (size_t j = 0; j < own; j++) {
+            crosses[j] += (double)p[j] * ((double)b[j] - (double)v[j]);
+            masses[j] += (double)p[j];
+        }
+    }
+    *cross = *mass = 0.0;
+    for (size_t j = 0; j < 16; j++) {
+        *cross += crosses[j];
+        *mass += masses[j];
+    }
+}
+
 void QB_NAME(qb_vec_pick)(qb_vec_kernels *kernels)
 {
-    *kernels =
-        (qb_vec_kernels){QB_NAME(rmsnorm), QB_NAME(silu_mul), QB_NAME(add), QB_NAME(logsumexp)};
+    *kernels = (qb_vec_kernels){QB_NAME(rmsnorm), QB_NAME(silu_mul), QB_NAME(add),
+                                QB_NAME(logsumexp), QB_NAME(divergence)};
 }

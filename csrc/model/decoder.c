@@ -19,7 +19,7 @@ struct qb_decoder {
     float *norms;         /* (2 * n_layers + 1, hidden padded) */
     float *cosine, *sine; /* (context, dim / 2) */
     /* Reused from call to call. Strides are padded so that a row may be read in whole vectors. */
-    qb_buffer x, h, q, k, v, attn, gate, up, out, scored, first_bad, runs;
+    qb_buffer x, q, k, v, attn, gate, up, out, first_bad, runs;
     qb_act_buffers acts;
     qb_head_buffers head;
     qb_buffer attn_scratch[MAX_THREADS], head_scratch[MAX_THREADS];
@@ -38,7 +38,7 @@ static qb_status check_shapes(const qb_decoder_spec *s, const qb_decoder_weights
     const size_t q_size = s->n_heads * s->dim, kv_size = s->n_kv_heads * s->dim;
     QB_REQUIRE(s->n_layers >= 1 && s->n_layers <= MAX_LAYERS && s->n_kv_heads >= 1 &&
                    s->n_heads >= 1 && s->n_heads <= MAX_HEADS && s->n_heads % s->n_kv_heads == 0 &&
-                   s->dim >= 2 && s->dim % 2 == 0 && s->dim <= 512 && s->context >= 1 &&
+                   s->dim >= 2 && s->dim % 2 == 0 && s->dim <= QB_MAX_HEAD_DIM && s->context >= 1 &&
                    s->context <= MAX_CONTEXT,
                QB_ERR_RANGE);
     QB_REQUIRE(qb_format_is_float(w->embedding->format), QB_ERR_FORMAT);
@@ -109,8 +109,8 @@ void qb_decoder_free(qb_decoder *d)
 {
     if (d == NULL)
         return;
-    qb_buffer *buffers[] = {&d->x,    &d->h,  &d->q,   &d->k,      &d->v,         &d->attn,
-                            &d->gate, &d->up, &d->out, &d->scored, &d->first_bad, &d->runs};
+    qb_buffer *buffers[] = {&d->x,    &d->q,  &d->k,   &d->v,         &d->attn,
+                            &d->gate, &d->up, &d->out, &d->first_bad, &d->runs};
     for (size_t i = 0; i < QB_ARRAY_LEN(buffers); i++)
         qb_buffer_destroy(buffers[i]);
     for (size_t i = 0; i < MAX_THREADS; i++) {
@@ -136,7 +136,6 @@ static qb_status reserve(qb_decoder *d, const qb_kv_cache *cache, const qb_batch
     const size_t hidden = padded(s->hidden), wide = padded(s->intermediate);
     const size_t q_size = padded(s->n_heads * s->dim), kv_size = padded(s->n_kv_heads * s->dim);
     QB_TRY(qb_buffer_reserve(&d->x, n * hidden, f));
-    QB_TRY(qb_buffer_reserve(&d->h, n * hidden, f));
     QB_TRY(qb_buffer_reserve(&d->out, n * hidden, f));
     QB_TRY(qb_buffer_reserve(&d->q, n * q_size, f));
     QB_TRY(qb_buffer_reserve(&d->k, n * kv_size, f));
@@ -151,10 +150,9 @@ static qb_status reserve(qb_decoder *d, const qb_kv_cache *cache, const qb_batch
                                     d->layers[i].o,   d->layers[i].gate, d->layers[i].up,
                                     d->layers[i].down};
         for (size_t j = 0; j < QB_ARRAY_LEN(each); j++)
-            QB_TRY(qb_act_buffers_reserve(&d->acts, each[j], n));
+            QB_TRY(qb_act_buffers_reserve(&d->acts, each[j], n, n_threads));
     }
-    QB_TRY(qb_buffer_reserve(&d->scored, b->scored.n_rows * hidden, f));
-    QB_TRY(qb_head_reserve(&d->head, d->weights.head, b->scored.n_rows));
+    QB_TRY(qb_head_reserve(&d->head, d->weights.head, &b->scored, n_threads));
     const qb_attention_shape shape = qb_kv_shape(cache, 0, s->n_heads);
     for (unsigned t = 0; t < n_threads; t++) {
         QB_TRY(qb_attention_reserve(&d->attn_scratch[t], &shape));
@@ -169,19 +167,51 @@ typedef struct {
     const qb_batch *batch;
 } forward_call;
 
-/* h = norm of x for this worker's tokens; remembers where a row first was not finite. */
-static void norm_rows(qb_decoder *d, const float *weight, size_t begin, size_t end, int32_t layer)
+/* The rows that a product reads are made from the residual stream and this. */
+typedef struct {
+    const forward_call *call;
+    const float *weight; /* of the norm */
+    int32_t layer;
+} row_source;
+
+/* out = norm of x; remembers where a row first was not finite. */
+static void make_normed(const void *context, float *out, size_t token)
 {
-    const size_t hidden = padded(d->spec.hidden);
-    float *x = d->x.data, *h = d->h.data;
+    const row_source *source = context;
+    qb_decoder *d = source->call->d;
+    const float *x = d->x.data;
     int32_t *bad = d->first_bad.data;
-    for (size_t t = begin; t < end; t++) {
-        const float sum = d->kernels.vec.rmsnorm(h + t * hidden, x + t * hidden, weight,
-                                                 qb_round_up(d->spec.hidden, 16), d->spec.hidden,
-                                                 d->spec.norm_eps);
-        if (bad[t] < 0 && !isfinite(sum))
-            bad[t] = layer;
-    }
+    const float sum =
+        d->kernels.vec.rmsnorm(out, x + token * padded(d->spec.hidden), source->weight,
+                               qb_round_up(d->spec.hidden, 16), d->spec.hidden, d->spec.norm_eps);
+    if (bad[token] < 0 && !isfinite(sum))
+        bad[token] = source->layer;
+}
+
+/* The same of the row that is scored as `index`. */
+static void make_scored(const void *context, float *out, size_t index)
+{
+    const row_source *source = context;
+    const qb_batch *b = source->call->batch;
+    qb_decoder *d = source->call->d;
+    const size_t row = (size_t)b->rows[index];
+    const float *x = d->x.data;
+    const int32_t *bad = d->first_bad.data;
+    const float sum =
+        d->kernels.vec.rmsnorm(out, x + row * padded(d->spec.hidden), source->weight,
+                               qb_round_up(d->spec.hidden, 16), d->spec.hidden, d->spec.norm_eps);
+    if (b->bad_layer != NULL)
+        b->bad_layer[index] = bad[row] >= 0 || isfinite(sum) ? bad[row] : source->layer;
+}
+
+static void make_gated(const void *context, float *out, size_t token)
+{
+    const row_source *source = context;
+    qb_decoder *d = source->call->d;
+    const size_t wide = padded(d->spec.intermediate);
+    const float *gate = d->gate.data, *up = d->up.data;
+    d->kernels.vec.silu_mul(out, gate + token * wide, up + token * wide,
+                            qb_round_up(d->spec.intermediate, 16));
 }
 
 /* Rotates the queries and keys of this worker's tokens and appends keys and values to the cache. */
@@ -221,56 +251,35 @@ static void run_layer(qb_worker worker, const forward_call *c, size_t layer)
     const size_t n = c->batch->n_tokens, hidden = padded(s->hidden), wide = padded(s->intermediate);
     const size_t q_size = padded(s->n_heads * s->dim), kv_size = padded(s->n_kv_heads * s->dim);
     float *q = d->q.data, *k = d->k.data, *v = d->v.data, *attn = d->attn.data;
-    float *gate = d->gate.data, *up = d->up.data, *h = d->h.data;
+    float *gate = d->gate.data, *up = d->up.data;
     size_t begin, end;
     qb_worker_range(worker, n, &begin, &end);
     if (qb_team_cancelled(worker)) /* nothing below is wanted but its barriers */
         end = begin;
 
-    norm_rows(d, l->attn_norm, begin, end, (int32_t)layer);
+    const row_source before = {c, l->attn_norm, (int32_t)layer};
     const qb_product qkv[] = {{l->q, q, q_size}, {l->k, k, kv_size}, {l->v, v, kv_size}};
-    qb_matmul(worker, &d->kernels, s->mode, qkv, 3, h, hidden, n, &d->acts);
+    qb_matmul(worker, &d->kernels, s->mode, qkv, 3,
+              (qb_rows){.make = make_normed, .context = &before}, n, &d->acts);
     rotate_and_store(c, layer, begin, end);
     qb_team_barrier(worker);
     const qb_attention_shape shape = qb_kv_shape(c->cache, layer, s->n_heads);
-    qb_attention(worker, &d->kernels, &shape, attn, q_size, q, q_size, d->runs.data,
-                 c->batch->n_runs, &d->attn_scratch[worker.index]);
+    qb_attention(worker, &d->kernels.attn.of[s->mode][shape.kv_format], &shape, attn, q_size, q,
+                 q_size, d->runs.data, c->batch->n_runs, &d->attn_scratch[worker.index]);
     qb_team_barrier(worker);
     const qb_product o = {l->o, d->out.data, hidden};
-    qb_matmul(worker, &d->kernels, s->mode, &o, 1, attn, q_size, n, &d->acts);
+    qb_matmul(worker, &d->kernels, s->mode, &o, 1, (qb_rows){.x = attn, .x_stride = q_size}, n,
+              &d->acts);
     add_rows(d, begin, end);
 
-    norm_rows(d, l->mlp_norm, begin, end, (int32_t)layer);
+    const row_source between = {c, l->mlp_norm, (int32_t)layer};
     const qb_product gate_up[] = {{l->gate, gate, wide}, {l->up, up, wide}};
-    qb_matmul(worker, &d->kernels, s->mode, gate_up, 2, h, hidden, n, &d->acts);
-    for (size_t t = begin; t < end; t++)
-        d->kernels.vec.silu_mul(gate + t * wide, gate + t * wide, up + t * wide, wide);
+    qb_matmul(worker, &d->kernels, s->mode, gate_up, 2,
+              (qb_rows){.make = make_normed, .context = &between}, n, &d->acts);
     const qb_product down = {l->down, d->out.data, hidden};
-    qb_matmul(worker, &d->kernels, s->mode, &down, 1, gate, wide, n, &d->acts);
+    qb_matmul(worker, &d->kernels, s->mode, &down, 1,
+              (qb_rows){.make = make_gated, .context = &between}, n, &d->acts);
     add_rows(d, begin, end);
-}
-
-/* Final norm of the scored rows, then the head. */
-static void score_rows(qb_worker worker, const forward_call *c)
-{
-    qb_decoder *d = c->d;
-    const qb_batch *b = c->batch;
-    const size_t hidden = padded(d->spec.hidden);
-    const float *x = d->x.data;
-    const int32_t *bad = d->first_bad.data;
-    float *scored = d->scored.data;
-    size_t begin, end;
-    qb_worker_range(worker, b->scored.n_rows, &begin, &end);
-    for (size_t i = begin; i < end; i++) {
-        const size_t row = (size_t)b->rows[i];
-        const float sum = d->kernels.vec.rmsnorm(
-            scored + i * hidden, x + row * hidden, d->weights.final_norm,
-            qb_round_up(d->spec.hidden, 16), d->spec.hidden, d->spec.norm_eps);
-        if (b->bad_layer != NULL)
-            b->bad_layer[i] = bad[row] >= 0 || isfinite(sum) ? bad[row] : (int32_t)d->spec.n_layers;
-    }
-    qb_head(worker, &d->kernels, d->spec.mode, d->weights.head, scored, hidden, &b->scored,
-            &d->head, &d->head_scratch[worker.index]);
 }
 
 static void forward_worker(qb_worker worker, void *context)
@@ -291,7 +300,10 @@ static void forward_worker(qb_worker worker, void *context)
         run_layer(worker, c, layer);
     if (c->batch->scored.n_rows > 0) {
         qb_team_barrier(worker); /* scored rows are split otherwise than tokens */
-        score_rows(worker, c);
+        const row_source last = {c, d->weights.final_norm, (int32_t)d->spec.n_layers};
+        qb_head(worker, &d->kernels, d->spec.mode, d->weights.head,
+                (qb_rows){.make = make_scored, .context = &last}, &c->batch->scored, &d->head,
+                &d->head_scratch[worker.index]);
     }
 }
 
@@ -316,6 +328,7 @@ static qb_status check_batch(const qb_decoder *d, const qb_kv_cache *cache, cons
         QB_REQUIRE(b->rows[i] >= 0 && (size_t)b->rows[i] < n_tokens && first_target[i] >= 0 &&
                        first_target[i] <= first_target[i + 1],
                    QB_ERR_RANGE);
+    QB_REQUIRE(b->scored.n_top <= QB_MIN((size_t)QB_MAX_TOP, d->spec.n_vocab), QB_ERR_RANGE);
     /* Ascending, so that the last one bounds them all. */
     for (int32_t t = 0; b->scored.n_rows > 0 && t < first_target[b->scored.n_rows]; t++)
         QB_REQUIRE(b->scored.targets[t] >= 0 && (size_t)b->scored.targets[t] < d->spec.n_vocab,

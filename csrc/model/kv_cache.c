@@ -32,7 +32,7 @@ qb_status qb_kv_cache_create(qb_kv_cache **out, qb_kv_format format, size_t n_la
     *out = NULL;
     QB_REQUIRE((unsigned)format < QB_KV_COUNT, QB_ERR_FORMAT);
     QB_REQUIRE(n_layers >= 1 && n_layers <= 4096 && n_kv_heads >= 1 && n_kv_heads <= 4096 &&
-                   dim >= 1 && dim <= 512 && capacity_pages >= 1,
+                   dim >= 2 && dim % 2 == 0 && dim <= QB_MAX_HEAD_DIM && capacity_pages >= 1,
                QB_ERR_RANGE);
     QB_TRY(qb_alloc(&block, 1, sizeof(qb_kv_cache)));
     qb_kv_cache *cache = block;
@@ -228,14 +228,18 @@ void qb_kv_store(const qb_kv_cache *cache, uint32_t id, size_t position, size_t 
     const size_t slot = position % QB_KEY_BLOCK;
     for (size_t h = 0; h < cache->n_kv_heads; h++, key += cache->dim, value += cache->dim) {
         uint8_t *k = page + (layer * cache->n_kv_heads + h) * cache->head_bytes;
-        uint8_t *v = k + cache->key_bytes + slot * cache->width * cache->element_bytes;
-        for (size_t d = 0; d < cache->dim; d++) {
-            if (cache->format == QB_KV_F32) {
+        uint8_t *v = k + cache->key_bytes;
+        if (cache->format == QB_KV_F32) {
+            for (size_t d = 0; d < cache->dim; d++) {
                 ((float *)(void *)k)[d * QB_KEY_BLOCK + slot] = key[d];
-                ((float *)(void *)v)[d] = value[d];
-            } else {
-                ((uint16_t *)(void *)k)[d * QB_KEY_BLOCK + slot] = qb_f32_to_bf16(key[d]);
-                ((uint16_t *)(void *)v)[d] = qb_f32_to_bf16(value[d]);
+                ((float *)(void *)v)[slot * cache->width + d] = value[d];
+            }
+        } else { /* pairs of dimensions, pairs of tokens: kernels.h */
+            uint16_t *k2 = (uint16_t *)(void *)k + 2 * slot;
+            uint16_t *v2 = (uint16_t *)(void *)v + slot / 2 * 2 * cache->width + slot % 2;
+            for (size_t d = 0; d < cache->dim; d++) {
+                k2[d / 2 * 2 * QB_KEY_BLOCK + d % 2] = qb_f32_to_bf16(key[d]);
+                v2[2 * d] = qb_f32_to_bf16(value[d]);
             }
         }
     }

@@ -24,8 +24,9 @@ typedef struct {
 qb_status qb_attention_reserve(qb_buffer *scratch, const qb_attention_shape *shape);
 
 /* out (n_tokens, out_stride) = softmax(q k / sqrt(dim)) v for every run; q (n_tokens, q_stride),
- * heads of dim values. Splits (tile of 16 tokens, KV head) units over the team; no barrier. */
-void qb_attention(qb_worker worker, const qb_kernels *kernels, const qb_attention_shape *shape,
+ * heads of dim values. Units (KV head, tile of 16 tokens) are split over the team by their number of
+ * keys; no barrier. */
+void qb_attention(qb_worker worker, const qb_attn *attn, const qb_attention_shape *shape,
                   float *out, size_t out_stride, const float *q, size_t q_stride,
                   const qb_run *runs, size_t n_runs, qb_buffer *scratch);
 

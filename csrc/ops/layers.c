@@ -11,7 +11,7 @@ void qb_embedding_row(float *x, const qb_weights *table, size_t row)
     const float *f32 = (const float *)(const void *)panel;
     const uint16_t *half = (const uint16_t *)(const void *)panel;
     for (size_t k = 0; k < table->n_cols; k++) {
-        const size_t at = k * QB_PANEL_ROWS + lane;
+        const size_t at = qb_float_place(table->format, lane, k);
         x[k] = table->format == QB_F32   ? f32[at]
                : table->format == QB_F16 ? qb_f16_to_f32(half[at])
                                          : qb_bf16_to_f32(half[at]);

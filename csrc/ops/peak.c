@@ -8,13 +8,13 @@
 enum { ROUNDS = 5, MAX_WORKERS = 256 };
 #define READ_BYTES ((size_t)256 << 20)
 
-typedef enum { WHAT_INT, WHAT_FLOAT, WHAT_READ } what;
+typedef enum { WHAT_INT, WHAT_FLOAT, WHAT_BF16, WHAT_READ } what;
 
 typedef struct {
     const qb_kernels *kernels;
     what kind;
     size_t n_iterations;
-    const uint64_t *data;
+    const uint8_t *data;
     double work;                /* of thread 0 */
     uint64_t sink[MAX_WORKERS]; /* so that nothing can be left out */
 } measurement;
@@ -35,14 +35,11 @@ static void work(qb_worker worker, void *context)
         sink = m->kernels->peak.int_products(m->n_iterations, &done);
     } else if (m->kind == WHAT_FLOAT) {
         sink = (uint64_t)m->kernels->peak.float_products(m->n_iterations, &done);
+    } else if (m->kind == WHAT_BF16) {
+        sink = (uint64_t)m->kernels->peak.bf16_products(m->n_iterations, &done);
     } else {
         qb_worker_range(worker, READ_BYTES / 64, &begin, &end);
-        uint64_t sums[8] = {0};
-        for (size_t line = begin; line < end; line++)
-            for (int i = 0; i < 8; i++)
-                sums[i] ^= m->data[8 * line + (size_t)i];
-        for (int i = 0; i < 8; i++)
-            sink ^= sums[i];
+        sink = m->kernels->peak.read(m->data + 64 * begin, end - begin);
         done = READ_BYTES / worker.count;
     }
     m->sink[worker.index % MAX_WORKERS] = sink;
@@ -72,6 +69,8 @@ qb_status qb_measure_peaks(qb_peaks *out, const qb_kernels *kernels, unsigned n_
     out->int_gmacs = best_rate(&m, n_threads);
     m.kind = WHAT_FLOAT;
     out->float_gmacs = best_rate(&m, n_threads);
+    m.kind = WHAT_BF16;
+    out->bf16_gmacs = kernels->peak.bf16_products == NULL ? 0.0 : best_rate(&m, n_threads);
     m.kind = WHAT_READ;
     out->read_gbs = best_rate(&m, n_threads);
     qb_free(data);

@@ -8,6 +8,7 @@
 typedef struct {
     double int_gmacs;   /* 1e9 integer products with accumulation per second, all threads */
     double float_gmacs; /* the same in float32 */
+    double bf16_gmacs;  /* of bf16 products; 0 without an instruction for them */
     double read_gbs;    /* 1e9 bytes per second read from memory, all threads */
 } qb_peaks;
 

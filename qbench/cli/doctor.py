@@ -34,6 +34,7 @@ PACKAGES = (
 PEAK_NAMES = {
     "int_gmacs": "integer products, GMAC/s",
     "float_gmacs": "float32 products, GMAC/s",
+    "bf16_gmacs": "bf16 products, GMAC/s",
     "read_gbs": "memory read, GB/s",
 }
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")

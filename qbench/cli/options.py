@@ -25,7 +25,9 @@ RecipeOption = Annotated[
 ModeOption = Annotated[
     str,
     typer.Option(
-        "--mode", metavar="MODE", help="exact (float32 activations) or faithful (two planes)."
+        "--mode",
+        metavar="MODE",
+        help="Activations: exact (float32), faithful (16 bits) or fast (8 bits).",
     ),
 ]
 ThreadsOption = Annotated[

@@ -50,7 +50,7 @@ class Described:
 
     @property
     def mode(self) -> str:
-        """``"exact"`` or ``"faithful"``."""
+        """``"exact"``, ``"faithful"`` or ``"fast"``."""
         return self._provenance.mode
 
     @property

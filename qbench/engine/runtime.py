@@ -102,7 +102,7 @@ class Runtime:
     ----------
     spec : DecoderSpec
     weights : DecoderWeights
-    mode : {"exact", "faithful"}
+    mode : {"exact", "faithful", "fast"}
     kv_format : {"f32", "bf16"}
     threads : int, optional
         Default: CPUs of the affinity mask, bounded by the cgroup quota.
@@ -265,7 +265,7 @@ class Runtime:
         self, runs: Sequence[Run], rows: Ids, first_target: Ids, targets: Ids, want_logits: bool
     ) -> tuple[NDArray[np.float64], Ids, Ids, NDArray[np.float32] | None]:
         """Call the core: scored row r has the targets from first_target[r] to the next."""
-        return self._decoder.forward(
+        logprobs, best, bad_layer, logits, *_ = self._decoder.forward(
             self.cache,
             np.array([run.sequence for run in runs], np.int32),
             np.array([len(run.tokens) for run in runs], np.int32),
@@ -276,6 +276,7 @@ class Runtime:
             want_logits,
             self.useful_threads(sum(len(run.tokens) for run in runs)),
         )
+        return logprobs, best, bad_layer, logits
 
     def generate(
         self,

@@ -16,7 +16,7 @@ from qbench.quant.parse import ROTATION, parse_fields
 from qbench.registry import unknown_name
 
 MODES = ("exact", "faithful", "fast", "gguf")
-AVAILABLE_MODES = ("exact", "faithful")
+AVAILABLE_MODES = ("exact", "faithful", "fast")
 AVAILABLE_BITS = (8, 4, 3, 2)
 AVAILABLE_KV = (32, 16)
 

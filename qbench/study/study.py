@@ -51,7 +51,7 @@ class Study:
     limit
         Items per task, None for all. A larger limit later computes only the rest.
     mode
-        ``exact`` or ``faithful``.
+        ``exact``, ``faithful`` or ``fast``.
     seed
         Of the sample of items and of sampled generation.
     chat_template

@@ -119,4 +119,4 @@ def test_a_wrong_model_or_recipe_exits_2(
     outcome = qbench(command, tiny_model, path, "-r", "rtn-w4-symm")
     assert outcome.code == 2
     outcome.error("rtn-w4-sym")
-    assert qbench(command, tiny_model, path, "--mode", "fast").code == 2
+    assert qbench(command, tiny_model, path, "--mode", "quick").code == 2

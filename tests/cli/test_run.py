@@ -37,7 +37,7 @@ def arguments(world: SimpleNamespace, folder: Path, **more: Any) -> list[object]
         ({"-r": "rtm-w4"}, "did you mean rtn-w4"),
         ({"-r": "gptq-w4"}, "is not there yet"),
         ({"--data": "/no/such/data"}, "/no/such/data: no such data folder"),
-        ({"--mode": "fast"}, "fast"),
+        ({"--mode": "quick"}, "quick"),
         ({"--chat-template": "chatlm"}, "did you mean chatml?"),
         ({"--report": "/no/such/r.html"}, "there is no folder /no/such"),
         ({"--store": "/no/such/s.db"}, "there is no folder /no/such"),

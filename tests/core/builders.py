@@ -222,7 +222,7 @@ def forward(
     found = built.decoder.forward(
         cache, *(np.array(array, np.int32) for array in arrays), True, threads
     )
-    logprobs, best, bad_layer, logits = found
+    logprobs, best, bad_layer, logits = found[:4]
     assert logits is not None
     return Answer(logprobs, best, bad_layer, logits)
 

@@ -17,9 +17,10 @@ from core.builders import (
     random_weights,
     relative,
 )
-from tolerance import BF16_CACHE, DECODER
+from tolerance import BF16_CACHE, DECODER, FAST_ATTENTION
 from tolerance import TIERS as TIER_BOUNDS
 
+from qbench import core
 from qbench.reference import decoder as reference
 from qbench.reference import reference_logits
 from qbench.reference.attention import causal_attention
@@ -56,21 +57,23 @@ def rounded_attention(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> 
     return causal_attention(query, *stored)
 
 
+@pytest.mark.parametrize("mode", core.MODES)
 def test_a_bf16_cache_against_float64(
-    isa: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    mode: str, isa: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reference, "causal_attention", rounded_attention)
+    bounds = FAST_ATTENTION if mode == "fast" else BF16_CACHE
     for shape in cases():
-        built = build(rng, shape, isa=isa)
-        ids = tokens(rng, built, 70)
+        built = build(rng, shape, isa=isa, mode=mode)
+        ids = tokens(rng, built, 300)
         expected = reference_logits(shape, built.weights, ids)
         found = logits_of(built, ids, kv="bf16")
-        assert relative(found, expected) <= BF16_CACHE["largest"]
+        assert relative(found, expected) <= bounds["largest"]
         middle = np.median(np.abs(found - expected)) / np.sqrt(np.mean(expected**2))
-        assert middle <= BF16_CACHE["median"]
+        assert middle <= bounds["median"]
 
 
-@pytest.mark.parametrize("mode", ["exact", "faithful"])
+@pytest.mark.parametrize("mode", core.MODES)
 def test_every_length(mode: str, isa: str, rng: np.random.Generator) -> None:
     built = build(rng, isa=isa, mode=mode)
     ids = tokens(rng, built, LENGTHS[-1])
@@ -119,7 +122,7 @@ def test_tiers_agree(kv: str, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("kv", ["f32", "bf16"])
-@pytest.mark.parametrize("mode", ["exact", "faithful"])
+@pytest.mark.parametrize("mode", core.MODES)
 def test_chunks_of_a_prompt_change_nothing(
     kv: str, mode: str, isa: str, rng: np.random.Generator
 ) -> None:
@@ -133,8 +136,11 @@ def test_chunks_of_a_prompt_change_nothing(
 
 
 @pytest.mark.parametrize("kv", ["f32", "bf16"])
-def test_a_fork_continues_as_if_it_were_alone(kv: str, isa: str, rng: np.random.Generator) -> None:
-    built = build(rng, isa=isa)
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_a_fork_continues_as_if_it_were_alone(
+    kv: str, mode: str, isa: str, rng: np.random.Generator
+) -> None:
+    built = build(rng, isa=isa, mode=mode)
     stem, ends = tokens(rng, built, 300), [tokens(rng, built, 40) for _ in range(2)]
     cache = built.cache(kv)
     parent = cache.new_sequence()
@@ -158,7 +164,7 @@ def test_a_fork_continues_as_if_it_were_alone(kv: str, isa: str, rng: np.random.
 
 
 def test_the_company_in_a_batch_changes_nothing(isa: str, rng: np.random.Generator) -> None:
-    for mode in ("exact", "faithful"):
+    for mode in core.MODES:
         built = build(rng, isa=isa, mode=mode)
         prompts = [tokens(rng, built, n) for n in (1, 40, 3, 17, 290, 32, 1, 64)]
         alone = [logits_of(built, ids) for ids in prompts]
@@ -172,21 +178,24 @@ def test_the_company_in_a_batch_changes_nothing(isa: str, rng: np.random.Generat
                 cache.truncate(sequence, 0)
 
 
-def test_a_broken_sequence_leaves_the_others_alone(isa: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("kv", ["f32", "bf16"])
+def test_a_broken_sequence_leaves_the_others_alone(
+    kv: str, isa: str, rng: np.random.Generator
+) -> None:
     shape = Shape()
-    for mode in ("exact", "faithful"):
+    for mode in core.MODES:
         weights = random_weights(rng, shape)
         weights["model.embed_tokens.weight"][60] = np.nan
         built = assemble(weights, shape, isa=isa, mode=mode)
         good, bad = [int(t) for t in rng.integers(0, 60, 40)], [3, 4, 60, 5, 6]
-        clean = logits_of(built, good)
-        cache = built.cache()
+        clean = logits_of(built, good, kv=kv)
+        cache = built.cache(kv)
         first, broken, last = (cache.new_sequence() for _ in range(3))
         found = forward(built, cache, [(first, good), (broken, bad), (last, good)])
         np.testing.assert_array_equal(found.logits[:40], clean)
         np.testing.assert_array_equal(found.logits[45:], clean)
         assert (found.best[42:45] == -1).all() and (found.bad_layer[42:45] == 0).all()
-        np.testing.assert_array_equal(found.logits[40:42], logits_of(built, bad[:2]))
+        np.testing.assert_array_equal(found.logits[40:42], logits_of(built, bad[:2], kv=kv))
         # Pages that held NaN are used again.
         cache.release(broken)
         again = cache.new_sequence()

@@ -141,14 +141,15 @@ def test_logits_are_optional(rng: np.random.Generator) -> None:
     cache = built.cache()
     batch = [np.array(a, np.int32) for a in ([cache.new_sequence()], [3], [1, 2, 3], [2], [0, 1])]
     target = np.array([5], np.int32)
-    logprobs, best, bad, logits = built.decoder.forward(cache, *batch, target, False, 1)
+    logprobs, best, bad, logits = built.decoder.forward(cache, *batch, target, False, 1)[:4]
     assert logits is None and logprobs.shape == best.shape == bad.shape == (1,)
     assert logprobs.dtype == np.float64 and best.dtype == bad.dtype == np.int32
     # A prefill scores nothing at all.
     prefill = [np.array(a, np.int32) for a in ([cache.new_sequence()], [2], [4, 5])]
     zero = np.zeros(1, np.int32)
-    shapes = [a.shape for a in built.decoder.forward(cache, *prefill, empty, zero, empty, True, 1)]  # type: ignore[union-attr]
-    assert shapes == [(0,), (0,), (0,), (0, built.shape.vocab)]
+    found = built.decoder.forward(cache, *prefill, empty, zero, empty, True, 1)
+    shapes = [a.shape for a in found[:4]]  # type: ignore[union-attr]
+    assert shapes == [(0,), (0,), (0,), (0, built.shape.vocab)] and found[4:] == (None,) * 3
 
 
 @pytest.mark.parametrize("mode", core.MODES)
@@ -337,7 +338,7 @@ def test_wrong_decoders_are_refused(rng: np.random.Generator) -> None:
         ({"layers": ((layer[1], *layer[1:]),)}, TypeError, "attn_norm must be a numpy array"),
         ({"layers": ((*layer[:8], layer[0]),)}, TypeError, "down must be a PackedTensor"),
         ({"layers": (layer, (*layer[:8], layer[7]))}, ValueError, "shapes"),
-        ({"mode": "quick"}, ValueError, "'exact' or 'faithful'"),
+        ({"mode": "quick"}, ValueError, "'exact', 'faithful' or 'fast'"),
         ({"isa": "sse9"}, ValueError, "sse9"),
     ]
     for change, error, message in wrong:

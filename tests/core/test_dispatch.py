@@ -33,11 +33,17 @@ def child(isa: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_tiers_are_listed_in_ascending_order() -> None:
-    assert [name for name, _ in core.isa_tiers()] == ["scalar", "avx2", "avx512"]
-    here = [available for _, available in core.isa_tiers()]
-    assert here[0] and here == sorted(
-        here, reverse=True
-    )  # scalar always; no tier without its lower
+    # Each with the one that it cannot be without.
+    below = {
+        "scalar": None,
+        "avx2": "scalar",
+        "avxvnni": "avx2",
+        "avx512": "avx2",
+        "avx512bf16": "avx512",
+    }
+    here = dict(core.isa_tiers())
+    assert list(here) == list(below) and here["scalar"]
+    assert all(not here[tier] or lower is None or here[lower] for tier, lower in below.items())
 
 
 def test_the_environment_names_the_tier(isa: str) -> None:
@@ -64,7 +70,7 @@ def test_an_unknown_name_is_an_error_that_says_what_there_is(name: str) -> None:
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ImportError: QBENCH_ISA={name}: this machine offers up to")
-    assert f"'{TIERS[-1]}'" in last and "scalar, avx2, avx512" in last
+    assert f"'{TIERS[-1]}'" in last and "(tiers: scalar avx2 avxvnni avx512 avx512bf16)" in last
 
 
 def test_a_tier_that_the_machine_lacks_is_refused(rng: np.random.Generator) -> None:

@@ -174,7 +174,7 @@ def test_a_quantized_folder_has_its_recipe(tiny_model, tmp_path) -> None:
         ({"recipe": "gptq-w4g128"}, RecipeError, "gptq is not there yet"),
         ({"recipe": "bf16+kv8"}, RecipeError, r"\+kv8"),
         ({"mode": "exactly"}, RequestError, "exact"),
-        ({"mode": "fast"}, RequestError, "not there yet"),
+        ({"mode": "quick"}, RequestError, "quick"),
         ({"recipe": "bf16", "mode": "gguf"}, RequestError, "not there yet"),
         ({"threads": 0}, RequestError, "threads must be 1 to 256, not 0"),
         ({"threads": 257}, RequestError, "threads must be 1 to 256, not 257"),

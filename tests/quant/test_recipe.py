@@ -313,7 +313,7 @@ def test_what_is_not_there_is_refused_by_name(text: str) -> None:
 
 def test_modes() -> None:
     recipe = Recipe.parse("f32")
-    for mode in ("fast", "gguf"):
+    for mode in ("gguf",):
         with pytest.raises(RequestError, match=f"'{mode}' is not there yet; there are: exact, fai"):
             require_available(recipe, mode)
     with pytest.raises(RequestError, match="unknown mode 'faithfull'; did you mean faithful"):
