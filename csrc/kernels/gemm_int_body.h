@@ -181,25 +181,27 @@ QB_INLINE void int_rows(const unsigned bits, const qb_act_form form, const int M
 
 typedef void (*QB_NAME(int_tile_fn))(float *y, size_t y_stride, const QB_NAME(int_call) *call);
 
-#define QB_CASE(bits, form, M)                                                                     \
-    static QB_NOINLINE void QB_NAME(int_tile_##bits##_##form##_##M)(float *y, size_t y_stride,     \
-                                                                    const QB_NAME(int_call) *call) \
-    {                                                                                              \
-        int_rows(bits, QB_ACT_##form, M, y, y_stride, call, 0);                                    \
-        if (QB_HALVES == 1)                                                                        \
-            int_rows(bits, QB_ACT_##form, M, y, y_stride, call, 1);                                \
+/* clang-format off */
+#define QB_EACH_TILE                                                                \
+    QB_INT_CASES(2, INT8) QB_INT_CASES(2, INT16) QB_INT_CASES(3, INT8)              \
+    QB_INT_CASES(3, INT16) QB_INT_CASES(4, INT8) QB_INT_CASES(4, INT16)             \
+    QB_INT_CASES(8, INT8) QB_INT_CASES(8, INT16)
+
+#define QB_CASE(bits, form, M)                                                      \
+    static QB_NOINLINE void QB_NAME(int_tile_##bits##_##form##_##M)(                \
+        float *y, size_t y_stride, const QB_NAME(int_call) *call)                   \
+    {                                                                               \
+        int_rows(bits, QB_ACT_##form, M, y, y_stride, call, 0);                     \
+        if (QB_HALVES == 1)                                                         \
+            int_rows(bits, QB_ACT_##form, M, y, y_stride, call, 1);                 \
     }
-QB_INT_CASES(2, INT8)
-QB_INT_CASES(2, INT16) QB_INT_CASES(3, INT8) QB_INT_CASES(3, INT16) QB_INT_CASES(4, INT8)
-    QB_INT_CASES(4, INT16) QB_INT_CASES(8, INT8) QB_INT_CASES(8, INT16)
+QB_EACH_TILE
 #undef QB_CASE
 #define QB_CASE(bits, form, M) \
     [bits][QB_ACT_##form == QB_ACT_INT8][M] = QB_NAME(int_tile_##bits##_##form##_##M),
-        static const QB_NAME(int_tile_fn) QB_NAME(int_tiles)[9][2][QB_INT_TILE + 1] = {
-            QB_INT_CASES(2, INT8) QB_INT_CASES(2, INT16) QB_INT_CASES(3, INT8)
-                QB_INT_CASES(3, INT16) QB_INT_CASES(4, INT8) QB_INT_CASES(4, INT16)
-                    QB_INT_CASES(8, INT8) QB_INT_CASES(8, INT16)};
+static const QB_NAME(int_tile_fn) QB_NAME(int_tiles)[9][2][QB_INT_TILE + 1] = {QB_EACH_TILE};
 #undef QB_CASE
+/* clang-format on */
 
 static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
                               const qb_acts *x, size_t begin, size_t end)

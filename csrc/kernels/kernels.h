@@ -38,8 +38,8 @@ typedef enum {
 /* A tile is up to 6 tokens (one of 7 or 8 if it is the only one; up to 8 of pairs) that share one pass
  * over a panel. For each unit of 16 positions it holds its tokens' units one after another, so that
  * a kernel reads one forward stream: rows of their own lie a power of two apart and fight for the
- * same few cache lines (4-bit faithful: 42 % of the peak in rows, 45 % in tiles). Scales (block, token)
- * and sums (segment, token) lie by tile as well. */
+ * same few cache lines (4 bits, fast: 80 % of the peak in rows, 82 % in tiles; two planes of faithful: 38
+ * and 42 %). Scales (block, token) and sums (segment, token) lie by tile as well. */
 enum { QB_TILE = 6, QB_LONE_TILE = 8 };
 
 typedef struct {
