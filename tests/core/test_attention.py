@@ -196,6 +196,11 @@ def test_a_broken_sequence_leaves_the_others_alone(
         np.testing.assert_array_equal(found.logits[45:], clean)
         assert (found.best[42:45] == -1).all() and (found.bad_layer[42:45] == 0).all()
         np.testing.assert_array_equal(found.logits[40:42], logits_of(built, bad[:2], kv=kv))
+        # The second of a pair of tokens is broken: the first sees half of it.
+        pair = [3, 60]
+        np.testing.assert_array_equal(
+            logits_of(built, pair, kv=kv)[0], logits_of(built, pair[:1], kv=kv)[0]
+        )
         # Pages that held NaN are used again.
         cache.release(broken)
         again = cache.new_sequence()
