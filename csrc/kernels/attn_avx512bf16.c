@@ -10,8 +10,7 @@
 #include "kernels/emulate_avx512.h"
 
 QB_ISA_BEGIN(QB_TARGET_AVX512BF16)
-#define QB_NAME(name) name##_avx512bf16
-#include "kernels/simd_avx512.h"
+#include "kernels/simd_avx512bf16.h"
 
 /* 8 rows x 2 registers, 4 rows x 4 registers: 16 sums of 32 registers. */
 /* clang-format off */
@@ -25,7 +24,6 @@ QB_ISA_BEGIN(QB_TARGET_AVX512BF16)
 /* clang-format on */
 #define QB_DOT_BF16
 #if defined(QB_EMULATE_AVX512)
-#define dot_bf16 emulated_dpbf16_ps
 QB_INLINE void store_bf16(uint16_t *out, vf x)
 {
     float lanes[16];
@@ -34,11 +32,6 @@ QB_INLINE void store_bf16(uint16_t *out, vf x)
         out[i] = qb_f32_to_bf16(lanes[i]);
 }
 #else
-QB_INLINE vf dot_bf16(vf acc, vi a, vi b)
-{
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
-    return acc;
-}
 QB_INLINE void store_bf16(uint16_t *out, vf x)
 {
     _mm256_storeu_si256((void *)out, (__m256i)_mm512_cvtneps_pbh(x));

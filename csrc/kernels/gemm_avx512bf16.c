@@ -11,18 +11,7 @@
 #include "kernels/emulate_avx512.h"
 
 QB_ISA_BEGIN(QB_TARGET_AVX512BF16)
-#define QB_NAME(name) name##_avx512bf16
-#include "kernels/simd_avx512.h"
-
-#if defined(QB_EMULATE_AVX512)
-#define dot_bf16 emulated_dpbf16_ps
-#else
-QB_INLINE vf dot_bf16(vf acc, vi weights, vi x)
-{
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(weights), "v"(x));
-    return acc;
-}
-#endif
+#include "kernels/simd_avx512bf16.h"
 
 enum { PAIR_BYTES = 4 * QB_PANEL_ROWS, UNIT_PAIRS = QB_UNIT_LEN / 2, PREFETCH = 9216 };
 

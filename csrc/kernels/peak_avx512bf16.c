@@ -10,19 +10,10 @@
 #include "kernels/emulate_avx512.h"
 
 QB_ISA_BEGIN(QB_TARGET_AVX512BF16)
+#include "kernels/simd_avx512bf16.h"
 
 #ifndef QB_OPAQUE
 #define QB_OPAQUE(a) __asm__ volatile("" : "+v"(a))
-#endif
-
-#if defined(QB_EMULATE_AVX512)
-#define dot_bf16_peak emulated_dpbf16_ps
-#else
-QB_INLINE __m512 dot_bf16_peak(__m512 acc, __m512i a, __m512i b)
-{
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
-    return acc;
-}
 #endif
 
 static float bf16_products_avx512bf16(size_t n_iterations, size_t *n_products)
@@ -34,7 +25,7 @@ static float bf16_products_avx512bf16(size_t n_iterations, size_t *n_products)
     for (size_t n = 0; n < n_iterations; n++) {
         QB_UNROLL(16)
         for (int i = 0; i < 16; i++)
-            acc[i] = dot_bf16_peak(acc[i], one, one);
+            acc[i] = dot_bf16(acc[i], one, one);
         QB_OPAQUE(one);
     }
     __m512 all = acc[0];
