@@ -10,7 +10,9 @@ class PackedTensor:
     """A packed weight matrix; immutable."""
 
     @classmethod
-    def from_dense(cls, array: NDArray[np.generic], format: str, /) -> PackedTensor: ...
+    def from_dense(
+        cls, array: NDArray[np.generic], format: str, n_threads: int, /
+    ) -> PackedTensor: ...
     @classmethod
     def from_codes(
         cls,
@@ -20,6 +22,7 @@ class PackedTensor:
         bits: int,
         group: int,
         scale_type: str,
+        n_threads: int,
         /,
     ) -> PackedTensor: ...
     def codes(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]: ...
@@ -117,6 +120,16 @@ def default_isa() -> str: ...
 def matmul(
     x: NDArray[np.float32], tensor: PackedTensor, mode: str, isa: str | None, n_threads: int, /
 ) -> NDArray[np.float32]: ...
+def round_nearest(
+    values: NDArray[np.generic],
+    format: str,
+    bits: int,
+    group: int,
+    symmetric: bool,
+    scale_type: str,
+    n_threads: int,
+    /,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]: ...
 def row_operation(
     name: str, x: NDArray[np.float32], y: NDArray[np.float32], eps: float, isa: str | None, /
 ) -> object: ...

@@ -30,8 +30,23 @@ KV_FORMATS = ("f32", "bf16")
 MODES = ("exact", "faithful", "fast")
 PAGE_TOKENS = 32
 
+VALUES_PER_THREAD = 1 << 17
+"""Values that a thread must get for a team to pay while weights are rounded or packed."""
+
 Cache = _core.KVCache
 RawDecoder = _core.Decoder
+
+_forked = False
+
+
+def _after_fork() -> None:
+    """A child of a process that used OpenMP hangs in its first parallel region: run it alone."""
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class WeightFormat(NamedTuple):
@@ -71,7 +86,8 @@ class PackedTensor:
         FormatError
             If ``dtype`` names no float format.
         """
-        return cls(_core.PackedTensor.from_dense(np.ascontiguousarray(array), dtype))
+        values = np.ascontiguousarray(array)
+        return cls(_core.PackedTensor.from_dense(values, dtype, _threads_for(values.size)))
 
     @classmethod
     def from_codes(
@@ -110,7 +126,10 @@ class PackedTensor:
         """
         arrays = (np.ascontiguousarray(codes), np.ascontiguousarray(scales))
         packed_zeros = None if zeros is None else np.ascontiguousarray(zeros)
-        return cls(_core.PackedTensor.from_codes(*arrays, packed_zeros, bits, group, scale_type))
+        threads = _threads_for(arrays[0].size)
+        return cls(
+            _core.PackedTensor.from_codes(*arrays, packed_zeros, bits, group, scale_type, threads)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -136,6 +155,12 @@ class PackedTensor:
     def nbytes(self) -> int:
         """Bytes of the panels, padding included."""
         return self.raw.nbytes
+
+    def canonical(
+        self,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Return codes, scales and zero points as given; see `from_codes`."""
+        return self.raw.codes()
 
     def codes(self) -> NDArray[np.uint8]:
         """Return the codes as given, shape (outputs, inputs)."""
@@ -209,11 +234,24 @@ def _quota() -> float:
 
 
 def default_threads() -> int:
-    """Return how many threads to use: CPUs of the affinity mask, bounded by the cgroup quota."""
-    if not _core.build_info()[1]:
+    """Return how many threads to use: CPUs of the affinity mask, bounded by the cgroup quota.
+
+    One in a forked child, and where the core was built without OpenMP.
+    """
+    if _forked or not _core.build_info()[1]:
         return 1
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, int(min(affinity or 1, _quota())))
+
+
+def safe_threads(threads: int) -> int:
+    """Return how many of the wanted threads this process may start: one in a forked child."""
+    return 1 if _forked else threads
+
+
+def _threads_for(n_values: int) -> int:
+    """As many threads as rounding or packing that many values keeps busy."""
+    return max(1, min(default_threads(), n_values // VALUES_PER_THREAD))
 
 
 def measure_peaks(threads: int | None = None, isa: str | None = None) -> Peaks:
@@ -275,6 +313,36 @@ def matmul(
     ndarray of float32, shape (tokens, outputs)
     """
     return _core.matmul(np.ascontiguousarray(x), tensor.raw, mode, isa, threads)
+
+
+def round_nearest(
+    values: NDArray[Any], dtype: str, *, bits: int, group: int, symmetric: bool, scale_type: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8] | None]:
+    """Round weights to the nearest levels of each group's range; see ``qbench.quant.rtn``.
+
+    Parameters
+    ----------
+    values : ndarray, shape (outputs, inputs)
+        Finite; float32 for ``"f32"``, float16 for ``"f16"``, uint16 raw bits for ``"bf16"``.
+    dtype : {"f32", "f16", "bf16"}
+    bits : int
+        1 to 8.
+    group : int
+        Consecutive inputs that share a scale; the last group may be shorter.
+    symmetric : bool
+    scale_type : {"bf16", "f16", "f32"}
+
+    Returns
+    -------
+    codes : ndarray of uint8, shape (outputs, inputs)
+    scales : ndarray of float32, shape (outputs, groups)
+        NaN for a group with a weight beyond 2**126, infinity where the scale exceeds its type; the
+        codes of such a group mean nothing.
+    zeros : ndarray of uint8, shape (outputs, groups), or None if symmetric
+    """
+    array = np.ascontiguousarray(values)
+    threads = _threads_for(array.size)
+    return _core.round_nearest(array, dtype, bits, group, symmetric, scale_type, threads)
 
 
 def row_operation(

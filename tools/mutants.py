@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FIELDS = {"file", "find", "replace", "test"}
 COPIED = ("csrc", "qbench", "tests", "tools", "benchmarks", "build")
 NOT_COPIED = shutil.ignore_patterns(
-    "__pycache__", "lib.*", "temp.*", "asan*", "emulate", "emulate-temp", "bdist.*"
+    "__pycache__", "lib.*", "temp.*", "asan*", "emulate", "emulate-temp", "bdist.*", "shapes"
 )
 BUILD = ("setup.py", "--quiet", "build_ext", "--inplace")
 # A change of flags compiles every file anew: a build may take this many times as long as one test.

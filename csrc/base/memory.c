@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-qb_status qb_alloc(void **out, size_t count, size_t size)
+qb_status qb_alloc_unset(void **out, size_t count, size_t size)
 {
     size_t bytes;
     *out = NULL;
@@ -12,8 +12,14 @@ qb_status qb_alloc(void **out, size_t count, size_t size)
     bytes = qb_round_up(QB_MAX(bytes, (size_t)1), QB_ALIGN);
     void *block = aligned_alloc(QB_ALIGN, bytes);
     QB_REQUIRE(block != NULL, QB_ERR_NOMEM);
-    memset(block, 0, bytes);
     *out = block;
+    return QB_OK;
+}
+
+qb_status qb_alloc(void **out, size_t count, size_t size)
+{
+    QB_TRY(qb_alloc_unset(out, count, size));
+    memset(*out, 0, qb_round_up(QB_MAX(count * size, (size_t)1), QB_ALIGN));
     return QB_OK;
 }
 

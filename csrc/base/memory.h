@@ -8,6 +8,8 @@
 
 /* Zeroed block of count * size bytes, 64-byte aligned; freed by qb_free. */
 qb_status qb_alloc(void **out, size_t count, size_t size);
+/* The same, not zeroed: for large blocks whose every byte the threads of a team then write. */
+qb_status qb_alloc_unset(void **out, size_t count, size_t size);
 void qb_free(void *block);
 
 /* out = a * b, or QB_ERR_RANGE on overflow. */

@@ -50,6 +50,11 @@ typedef struct {
 bool qb_acquire(qb_py_decoder *decoder, qb_py_cache *cache);
 void qb_hand_back(qb_py_decoder *decoder, qb_py_cache *cache);
 PyObject *qb_py_forward(PyObject *decoder, PyObject *args);
+PyObject *qb_py_round_nearest(PyObject *module, PyObject *args);
+
+/* A float format by name (FormatError otherwise), and the element type of its arrays. */
+bool qb_float_format_argument(const qb_module_state *state, const char *name, qb_format *out);
+int qb_float_typenum(qb_format format);
 
 extern PyType_Spec qb_tensor_spec, qb_cache_spec, qb_decoder_spec_;
 extern PyMethodDef qb_probe_methods[];

@@ -299,6 +299,7 @@ PyMethodDef qb_probe_methods[] = {
     {"isa_tiers", isa_tiers, METH_NOARGS, "Tiers, ascending: (name, available here)."},
     {"default_isa", default_isa, METH_NOARGS, "The tier in use unless another is named."},
     {"matmul", matmul, METH_VARARGS, "Activations times packed weights, transposed."},
+    {"round_nearest", qb_py_round_nearest, METH_VARARGS, "Codes, scales, zeros by rounding."},
     {"row_operation", row_operation, METH_VARARGS, "One row kernel on a chosen tier."},
     {"sample", sample, METH_VARARGS, "A token id drawn from logits."},
     {"uniform", uniform, METH_VARARGS, "The uniform draw of (key, counter)."},

@@ -16,21 +16,21 @@ static PyObject *from_dense(PyObject *cls, PyObject *args)
 {
     PyObject *object;
     const char *name;
-    if (!PyArg_ParseTuple(args, "Os:from_dense", &object, &name))
+    int n_threads;
+    if (!PyArg_ParseTuple(args, "Osi:from_dense", &object, &name, &n_threads))
         return NULL;
     qb_module_state *state = qb_state_of_type((PyTypeObject *)cls);
     qb_format format;
-    qb_status status = qb_format_by_name(&format, name);
-    if (status != QB_OK || !qb_format_is_float(format))
-        return qb_raise(state, QB_ERR_FORMAT, name);
-    const int type = format == QB_F32 ? NPY_FLOAT32 : format == QB_F16 ? NPY_FLOAT16 : NPY_UINT16;
-    PyArrayObject *values = qb_array(object, type, 2, "array");
+    qb_status status;
+    if (!qb_float_format_argument(state, name, &format) || !qb_threads_argument(n_threads))
+        return NULL;
+    PyArrayObject *values = qb_array(object, qb_float_typenum(format), 2, "array");
     if (values == NULL)
         return NULL;
     qb_tensor *tensor;
     Py_BEGIN_ALLOW_THREADS status =
         qb_tensor_from_dense(&tensor, format, QB_DATA(values), (size_t)PyArray_DIM(values, 0),
-                             (size_t)PyArray_DIM(values, 1));
+                             (size_t)PyArray_DIM(values, 1), (unsigned)n_threads);
     Py_END_ALLOW_THREADS Py_DECREF((PyObject *)values);
     return status == QB_OK ? wrap((PyTypeObject *)cls, tensor)
                            : qb_raise(state, status, "from_dense");
@@ -41,8 +41,10 @@ static PyObject *from_codes(PyObject *cls, PyObject *args)
     PyObject *codes_object, *scales_object, *zeros_object;
     const char *scale_name;
     Py_ssize_t bits, group;
-    if (!PyArg_ParseTuple(args, "OOOnns:from_codes", &codes_object, &scales_object, &zeros_object,
-                          &bits, &group, &scale_name))
+    int n_threads;
+    if (!PyArg_ParseTuple(args, "OOOnnsi:from_codes", &codes_object, &scales_object, &zeros_object,
+                          &bits, &group, &scale_name, &n_threads) ||
+        !qb_threads_argument(n_threads))
         return NULL;
     qb_module_state *state = qb_state_of_type((PyTypeObject *)cls);
     qb_format format;
@@ -80,7 +82,7 @@ static PyObject *from_codes(PyObject *cls, PyObject *args)
     qb_status status;
     Py_BEGIN_ALLOW_THREADS status = qb_tensor_from_codes(
         &tensor, format, scale_type, (size_t)group, QB_DATA(codes), QB_DATA(scales),
-        zeros == NULL ? NULL : QB_DATA(zeros), n_rows, n_cols);
+        zeros == NULL ? NULL : QB_DATA(zeros), n_rows, n_cols, (unsigned)n_threads);
     Py_END_ALLOW_THREADS result =
         status == QB_OK ? wrap((PyTypeObject *)cls, tensor)
                         : qb_raise(state, status, "from_codes: codes, zeros or scales");

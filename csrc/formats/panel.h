@@ -24,7 +24,12 @@
 #include "formats/format.h"
 #include "formats/grid.h"
 
-enum { QB_PANEL_ROWS = 32, QB_STEP_LEN = 4, QB_STEP_BYTES = QB_PANEL_ROWS * QB_STEP_LEN };
+enum {
+    QB_PANEL_ROWS = 32,
+    QB_STEP_LEN = 4,
+    QB_STEP_BYTES = QB_PANEL_ROWS * QB_STEP_LEN,
+    QB_PANEL_ZERO_BYTES = 64
+};
 
 /* A packed weight matrix, borrowed. */
 typedef struct {
@@ -42,7 +47,7 @@ QB_INLINE size_t qb_n_panels(size_t n_rows) { return qb_ceil_div(n_rows, QB_PANE
 QB_INLINE size_t qb_group_header_bytes(qb_format format, qb_scale_type scale_type)
 {
     return QB_PANEL_ROWS * qb_scale_bytes(scale_type) +
-           (qb_formats[format].kind == QB_KIND_ASYM ? 64u : 0u);
+           (qb_formats[format].kind == QB_KIND_ASYM ? (size_t)QB_PANEL_ZERO_BYTES : 0);
 }
 
 /* Bytes of n_pos positions (a multiple of 16) of 32 rows. */
@@ -69,23 +74,18 @@ qb_status qb_panel_bytes(size_t *out, qb_format format, qb_scale_type scale_type
 void qb_segment_offset(size_t *header, size_t *codes, const qb_weights *w,
                        const qb_segment *segment);
 
-/* One panel of float values from rows of raw elements; `rows` has n_valid rows, `stride` in
- * elements of 2 or 4 bytes. */
-void qb_panel_pack_float(uint8_t *panel, qb_format format, const void *rows, size_t stride,
-                         size_t n_valid, size_t n_cols);
+/* One panel of float values from n_valid rows of n_cols raw elements; every byte is written. */
+void qb_panel_pack_float(uint8_t *panel, qb_format format, const void *rows, size_t n_valid,
+                         size_t n_cols);
 
-/* One panel of codes: codes (n_valid, n_cols), scales (n_valid, n_groups) representable in
- * scale_type, zeros (n_valid, n_groups) or NULL for symmetric formats. */
-void qb_panel_pack_int(uint8_t *panel, qb_format format, qb_scale_type scale_type,
-                       const qb_grid *grid, const uint8_t *codes, const float *scales,
-                       const uint8_t *zeros, size_t n_valid);
+/* One panel of the format, scale type and grid of `layout`, every byte of it: codes (n_valid,
+ * n_cols), scales (n_valid, n_groups) representable in its type, zeros (n_valid, n_groups) or NULL
+ * for symmetric formats. */
+void qb_panel_pack_int(uint8_t *panel, const qb_weights *layout, const uint8_t *codes,
+                       const float *scales, const uint8_t *zeros, size_t n_valid);
 
 /* The inverse of qb_panel_pack_int. */
 void qb_panel_unpack_int(uint8_t *codes, float *scales, uint8_t *zeros, const qb_weights *w,
                          size_t panel, size_t n_valid);
-
-/* n_pos positions of codes into the 8-bit order, (n_pos / 4, 128) bytes. Portable; the tiers have
- * their own. */
-void qb_codes_expand(uint8_t *out, unsigned bits, const uint8_t *codes, size_t n_pos);
 
 #endif

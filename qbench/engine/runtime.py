@@ -6,7 +6,6 @@ several threads queue. It knows tokens and sequences, but no text and no request
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,18 +30,6 @@ PRODUCTS_PER_THREAD = 4e6
 on a quiet machine and far more on a busy one, where decoding a 0.26 M model gave 131 tokens/s on
 two threads and 5,477 on one. No result depends on it.
 """
-
-_forked = False
-
-
-def _after_fork() -> None:
-    """A child of a process that used OpenMP hangs in its first parallel region: run it alone."""
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class DecoderWeights(NamedTuple):
@@ -316,7 +303,5 @@ class Runtime:
 
     def useful_threads(self, n_tokens: int) -> int:
         """As many threads as a forward of that many tokens keeps busy; 1 in a forked child."""
-        if _forked:
-            return 1
         most = n_tokens * self._products_per_token / max(1.0, self.products_per_thread)
-        return max(1, min(self.threads, int(most)))
+        return core.safe_threads(max(1, min(self.threads, int(most))))

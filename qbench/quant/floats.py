@@ -1,9 +1,8 @@
 """Conversions between the float types of weights and scales, rounding stated for each.
 
-float32 to float16 and bfloat16 rounds to nearest even for weights and upwards for scales, so that a
-group's range still fits its grid. bfloat16 has no NumPy type here: it is the uint16 array of its
-bits. Everything works on blocks of rows, so that no whole tensor is copied in float32. It must not
-know about groups or codes.
+float32 to float16 and bfloat16 rounds to nearest even. bfloat16 has no NumPy type here: it is the
+uint16 array of its bits. Everything works on blocks of rows, so that no whole tensor is copied in
+float32. It must not know about groups or codes.
 """
 
 from __future__ import annotations
@@ -22,15 +21,6 @@ ARRAY_DTYPES: dict[str, np.dtype[Any]] = {
     "f16": np.dtype("<f2"),
     "bf16": np.dtype("<u2"),
 }
-
-SCALE_FLOOR = {
-    "f32": np.float32(2.0**-126),
-    "bf16": np.float32(2.0**-126),
-    "f16": np.float32(2.0**-24),
-}
-"""Least scale of each type. For float32 and bfloat16 the least normal number: below it only the
-arithmetic of denormals would be gained. For float16 its least number, because weights of a
-useful size do have denormal float16 scales."""
 
 BLOCK_VALUES = 1 << 18
 """Values per block of rows: one float32 copy of it (1 MiB) stays in a core's cache."""
@@ -60,34 +50,6 @@ def as_float32(array: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "bf16":
         return bf16_to_f32(array)
     return np.asarray(array, dtype=np.float32)
-
-
-def round_scales_up(scales: np.ndarray, scale_type: str) -> np.ndarray:
-    """Least value of the type that is not below each scale and not below the type's floor.
-
-    Parameters
-    ----------
-    scales
-        float32, finite and not negative.
-    scale_type
-        ``"f32"``, ``"f16"`` or ``"bf16"``.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, of the same shape; infinite where float16 cannot hold the scale.
-    """
-    scales = np.maximum(scales, SCALE_FLOOR[scale_type])
-    if scale_type == "bf16":
-        bits = scales.view(np.uint32)
-        return ((bits + np.uint32(0xFFFF)) & np.uint32(0xFFFF0000)).view(np.float32)
-    if scale_type == "f16":
-        with np.errstate(over="ignore"):
-            nearest = scales.astype(np.float16)
-            above = np.nextafter(nearest, np.float16(np.inf))
-        raised = np.where(nearest.astype(np.float32) < scales, above, nearest)
-        return raised.astype(np.float32)
-    return scales
 
 
 def narrow_scales(scales: np.ndarray, scale_type: str) -> np.ndarray:

@@ -32,6 +32,7 @@ from qbench.models.chat_template import load_template
 from qbench.quant.floats import as_float32
 from qbench.quant.loading import is_quantized, load_quantized
 from qbench.quant.model import HEAD, NORM_SLOTS, QuantizedModel
+from qbench.quant.packed import PackedMatrix
 from qbench.quant.quantize import Progress, quantize_checkpoint
 from qbench.quant.recipe import Recipe, require_available
 from qbench.quant.saving import save_quantized
@@ -152,7 +153,8 @@ def _take(
         raise RequestError("load(state_dict=…) needs config=, the contents of config.json")
     checkpoint = MemoryCheckpoint(state_dict)
     spec = decoder_spec(config, "config")
-    return quantize_checkpoint(checkpoint, spec, recipe, on_progress), checkpoint.sha256()
+    sha256 = checkpoint.sha256()
+    return quantize_checkpoint(checkpoint, spec, recipe, on_progress, packed=True), sha256
 
 
 def _read(
@@ -162,10 +164,10 @@ def _read(
     with Checkpoint.open(folder) as checkpoint:
         sha256 = checkpoint.sha256()
         if not is_quantized(read_config(folder)):
-            model = quantize_checkpoint(checkpoint, spec, recipe, on_progress)
+            model = quantize_checkpoint(checkpoint, spec, recipe, on_progress, packed=True)
             checkpoint.check_unchanged()
             return model, sha256
-    model = load_quantized(folder)
+    model = load_quantized(folder, packed=True)
     if recipe is not None and recipe.method != "as-is" and recipe != model.recipe:
         raise RecipeError(
             f"{folder} is already quantized as {model.recipe.canonical}; leave the recipe out, or "
@@ -203,7 +205,9 @@ def pack(model: QuantizedModel) -> DecoderWeights:
     return DecoderWeights(embedding, head, final_norm, layers)
 
 
-def _pack_tensor(tensor: QuantizedTensor | Weight) -> PackedTensor:
+def _pack_tensor(tensor: QuantizedTensor | PackedMatrix | Weight) -> PackedTensor:
+    if isinstance(tensor, PackedMatrix):
+        return tensor.panels
     if isinstance(tensor, QuantizedTensor):
         return tensor.pack()
     return PackedTensor.from_dense(tensor.array, tensor.dtype)

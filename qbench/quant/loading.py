@@ -20,7 +20,8 @@ from qbench.quant.bits import packed_width, unpack_rows
 from qbench.quant.floats import as_float32
 from qbench.quant.layout import QUANT_METHOD, STORED_TYPES, VERSION, Place, places
 from qbench.quant.model import QuantizedModel
-from qbench.quant.quantize import quantize_checkpoint
+from qbench.quant.packed import PackedMatrix
+from qbench.quant.quantize import pack_codes, quantize_checkpoint
 from qbench.quant.recipe import Recipe, available_methods
 from qbench.quant.tensor import Grid, QuantizedTensor, n_groups
 
@@ -31,7 +32,7 @@ def is_quantized(config: Mapping[str, Any]) -> bool:
     return isinstance(found, dict) and found.get("quant_method") == QUANT_METHOD
 
 
-def load_quantized(folder: Path | str) -> QuantizedModel:
+def load_quantized(folder: Path | str, *, packed: bool = False) -> QuantizedModel:
     """Load a model that `qbench.quant.saving.save_quantized` wrote.
 
     Parameters
@@ -60,8 +61,8 @@ def load_quantized(folder: Path | str) -> QuantizedModel:
     checkpoint = Checkpoint.open(folder)
     try:
         if not is_quantized(config):
-            return quantize_checkpoint(checkpoint, spec, None)
-        return _read(checkpoint, spec, _recipe(config, where))
+            return quantize_checkpoint(checkpoint, spec, None, packed=packed)
+        return _read(checkpoint, spec, _recipe(config, where), packed)
     finally:
         checkpoint.close()
 
@@ -88,16 +89,19 @@ def _recipe(config: Mapping[str, Any], where: str) -> Recipe:
     return recipe
 
 
-def _read(checkpoint: Checkpoint, spec: DecoderSpec, recipe: Recipe) -> QuantizedModel:
+def _read(
+    checkpoint: Checkpoint, spec: DecoderSpec, recipe: Recipe, packed: bool
+) -> QuantizedModel:
     """Read every tensor of the recipe, and find no other."""
     expected = places(spec, recipe)
     _check_names(checkpoint, expected, recipe)
-    tensors: dict[str, QuantizedTensor | Weight] = {}
+    tensors: dict[str, QuantizedTensor | PackedMatrix | Weight] = {}
     for place in expected:
         if place.grid is None:
             tensors[place.name] = _read_dense(checkpoint, place)
         else:
-            tensors[place.name] = _read_quantized(checkpoint, place, place.grid)
+            tensor = _read_quantized(checkpoint, place, place.grid)
+            tensors[place.name] = pack_codes(tensor) if packed else tensor
     return QuantizedModel(spec, recipe, tensors)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from qbench.models.checkpoint import Weight
 from qbench.models.spec import LINEAR_SLOTS, DecoderSpec, TensorSlot, tensor_slots
 from qbench.quant.floats import TYPE_BITS
+from qbench.quant.packed import PackedMatrix
 from qbench.quant.recipe import Recipe
 from qbench.quant.tensor import QuantizedTensor
 
@@ -32,14 +33,15 @@ class QuantizedModel:
     recipe
         What was done to them.
     tensors
-        By name: the quantized linears (and the head under ``+head``) as `QuantizedTensor`, all
-        others as `Weight`. If a tied head is quantized, its copy stands under ``lm_head.weight``
-        beside the embedding, which stays as it is.
+        By name: the quantized linears (and the head under ``+head``) as `QuantizedTensor`, or as
+        `PackedMatrix` in a model that is to run; all others as `Weight`. If a tied head
+        is quantized, its copy stands under ``lm_head.weight`` beside the embedding, which stays as
+        it is.
     """
 
     spec: DecoderSpec
     recipe: Recipe
-    tensors: dict[str, QuantizedTensor | Weight]
+    tensors: dict[str, QuantizedTensor | PackedMatrix | Weight]
 
     @property
     def bits_per_weight(self) -> float:
@@ -61,14 +63,14 @@ class QuantizedModel:
         slots = tensor_slots(self.spec)
         bits = sum(self._bits(slot) for slot in slots)
         copy = self.tensors.get(HEAD)
-        if self.spec.tied_head and isinstance(copy, QuantizedTensor):
+        if self.spec.tied_head and copy is not None and not isinstance(copy, Weight):
             bits += copy.storage_bits
         return bits / sum(_size(slot) for slot in slots)
 
     def _bits(self, slot: TensorSlot) -> int:
         """Bits of one tensor."""
         tensor = self.tensors[slot.name]
-        if isinstance(tensor, QuantizedTensor):
+        if not isinstance(tensor, Weight):
             return tensor.storage_bits
         by_recipe = slot.slot in NORM_SLOTS and self.recipe.is_dense
         return _size(slot) * TYPE_BITS[self.recipe.method if by_recipe else tensor.dtype]

@@ -25,6 +25,7 @@ from qbench.quant.floats import convert
 from qbench.quant.method import head_grid
 from qbench.quant.methods import METHODS
 from qbench.quant.model import HEAD, NORM_SLOTS, QuantizedModel
+from qbench.quant.packed import PackedMatrix
 from qbench.quant.recipe import Recipe, require_available
 from qbench.quant.rtn import round_to_nearest
 from qbench.quant.tensor import QuantizedTensor
@@ -87,6 +88,8 @@ def quantize_checkpoint(
     spec: DecoderSpec,
     recipe: Recipe | str | None,
     on_progress: Progress | None = None,
+    *,
+    packed: bool = False,
 ) -> QuantizedModel:
     """Apply a recipe to the tensors of a float checkpoint.
 
@@ -102,6 +105,8 @@ def quantize_checkpoint(
         type.
     on_progress
         Called after each tensor with weights done and weights in all.
+    packed
+        Whether to pack each matrix at once, so that its codes are held in the panels alone.
 
     Raises
     ------
@@ -119,16 +124,23 @@ def quantize_checkpoint(
     check_all_finite(checkpoint, [slot.name for slot in slots])
     total = sum(math.prod(slot.shape) for slot in slots)
     done = 0
-    tensors: dict[str, QuantizedTensor | Weight] = {}
+    tensors: dict[str, QuantizedTensor | PackedMatrix | Weight] = {}
     for slot in slots:
-        tensors[slot.name] = _apply(recipe, slot, checkpoint.read(slot.name))
+        tensor = _apply(recipe, slot, checkpoint.read(slot.name))
+        tensors[slot.name] = pack_codes(tensor) if packed else tensor
         done += math.prod(slot.shape)
         if on_progress is not None:
             on_progress(done, total)
     if spec.tied_head and recipe.head_bits is not None:
         embedding = next(slot.name for slot in slots if slot.slot == "embedding")
-        tensors[HEAD] = round_to_nearest(checkpoint.read(embedding), head_grid(recipe), HEAD)
+        head = round_to_nearest(checkpoint.read(embedding), head_grid(recipe), HEAD)
+        tensors[HEAD] = pack_codes(head) if packed else head
     return QuantizedModel(spec, recipe, tensors)
+
+
+def pack_codes(tensor: QuantizedTensor | Weight) -> PackedMatrix | Weight:
+    """Pack a matrix of codes; floats stay as they are."""
+    return tensor if isinstance(tensor, Weight) else PackedMatrix.of(tensor)
 
 
 def _resolve(recipe: Recipe | str | None, spec: DecoderSpec) -> Recipe:

@@ -23,6 +23,7 @@ from qbench.quant.config_writer import encode_config, saved_config
 from qbench.quant.floats import narrow_scales, row_blocks
 from qbench.quant.layout import STORED_TYPES, Place, places
 from qbench.quant.model import QuantizedModel
+from qbench.quant.packed import PackedMatrix
 from qbench.quant.safetensors_writer import Entry, write_safetensors
 from qbench.quant.tensor import Grid, QuantizedTensor
 
@@ -109,6 +110,8 @@ def _entries(model: QuantizedModel) -> list[Entry]:
     entries: list[Entry] = []
     for place in expected:
         tensor = model.tensors[place.name]
+        if isinstance(tensor, PackedMatrix):
+            tensor = tensor.unpack()
         _check_place(place, tensor, model.recipe.canonical)
         if isinstance(tensor, QuantizedTensor):
             entries += _quantized_entries(place.name, tensor)

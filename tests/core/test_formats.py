@@ -95,6 +95,33 @@ def test_a_view_is_packed_as_its_values(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(odd.codes(), codes[::-2])
 
 
+def test_packing_does_not_depend_on_threads(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "VALUES_PER_THREAD", 1)
+    monkeypatch.setattr(core, "default_threads", lambda: 3)
+    for fmt in INTEGER_FORMATS:
+        packed = pack_codes(rng, fmt, (161, 40), 16)
+        np.testing.assert_array_equal(packed.tensor.codes(), packed.codes)
+        broken = packed.codes.copy()
+        broken[-1, -1] = 255
+        if fmt.bits < 8:
+            with pytest.raises(ValueError, match="range"):
+                core.PackedTensor.from_codes(
+                    broken,
+                    packed.scales,
+                    packed.zeros,
+                    bits=fmt.bits,
+                    group=16,
+                    scale_type="f32",
+                )
+    x = rng.normal(size=(3, 40)).astype(np.float32)
+    for fmt in FLOAT_FORMATS:
+        dense = pack_float(fmt.name, rng.normal(size=(161, 40)))
+        found = core.matmul(x, dense.tensor, mode="exact")
+        np.testing.assert_allclose(found, x @ dense.values.T, rtol=1e-4, atol=1e-4)
+
+
 CODES = np.ones((3, 20), np.uint8)
 SCALES = np.ones((3, 2), np.float32)
 GOOD = {"codes": CODES, "scales": SCALES, "zeros": None, "bits": 4, "group": 10,

@@ -6,19 +6,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from quant.oracle import FLOORS, round_to_format
+from quant.oracle import round_to_format
 
 from qbench.errors import NonFiniteError
 from qbench.models.checkpoint import Weight
 from qbench.quant import floats
 from qbench.quant.floats import (
-    SCALE_FLOOR,
-    as_float32,
     bf16_to_f32,
     convert,
     f32_to_bf16,
-    narrow_scales,
-    round_scales_up,
     row_blocks,
 )
 
@@ -35,26 +31,6 @@ def test_float32_rounds_to_the_nearest_bfloat16(rng: np.random.Generator) -> Non
     for value in np.concatenate([values, ties.view(np.float32)]):
         found = float(bf16_to_f32(f32_to_bf16(np.array([value])))[0])
         assert found == float(round_to_format(Fraction(float(value)), "bf16"))
-
-
-@pytest.mark.parametrize("kind", ["f32", "f16", "bf16"])
-def test_scales_round_up(kind: str, rng: np.random.Generator) -> None:
-    powers = rng.integers(-30 if kind == "f16" else -148, 14, 600)
-    values = np.abs(rng.standard_normal(600) * 2.0**powers).astype(np.float32)
-    values = np.concatenate([values, np.float32([0.0, 1.0, 0.5, 1e-45])])
-    found = round_scales_up(values, kind)
-    for value, rounded in zip(values, found, strict=True):
-        exact = max(Fraction(float(value)), FLOORS[kind])
-        assert float(rounded) == float(round_to_format(exact, kind, up=True))
-    assert (found >= values).all()
-    assert (found >= SCALE_FLOOR[kind]).all()
-    assert np.array_equal(as_float32(narrow_scales(found, kind), kind), found)
-
-
-def test_a_scale_beyond_float16_becomes_infinite() -> None:
-    found = round_scales_up(np.float32([65504, 65505, 1e6]), "f16")
-    assert found[0] == 65504
-    assert np.isinf(found[1:]).all()
 
 
 @pytest.mark.parametrize("shape", [(7,), (1, 1), (5, 33)])

@@ -13,6 +13,7 @@ from qbench.models.checkpoint import MemoryCheckpoint, Weight
 from qbench.models.spec import LINEAR_SLOTS, tensor_slots
 from qbench.quant import quantize
 from qbench.quant.model import HEAD, QuantizedModel
+from qbench.quant.packed import PackedMatrix
 from qbench.quant.quantize import quantize_checkpoint, quantize_tensor, stored_recipe
 from qbench.quant.recipe import Recipe
 from qbench.quant.tensor import QuantizedTensor
@@ -87,6 +88,23 @@ def test_a_quantized_head(recipe: str, tied: bool) -> None:
         expected.scale_type,
     )
     assert isinstance(model.tensors[EMBEDDING], Weight)
+
+
+@pytest.mark.parametrize("recipe", ["rtn-w3g16", "rtn-w4-sym+head8"])
+def test_a_packed_model_is_the_same_model(recipe: str) -> None:
+    plain = quantize_checkpoint(checkpoint(), spec(), recipe)
+    packed = quantize_checkpoint(checkpoint(), spec(), recipe, packed=True)
+    assert packed.bits_per_weight == plain.bits_per_weight
+    assert packed.model_bits == plain.model_bits
+    for name, expected in plain.tensors.items():
+        found = packed.tensors[name]
+        if isinstance(expected, Weight):
+            assert isinstance(found, Weight)
+            continue
+        assert isinstance(found, PackedMatrix)
+        unpacked = found.unpack()
+        for part in ("codes", "scales", "zeros"):
+            np.testing.assert_array_equal(getattr(unpacked, part), getattr(expected, part))
 
 
 def test_progress_counts_the_weights() -> None:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from quant.builders import KINDS, hard_matrix
 from quant.oracle import quantize_group, round_to_format
 
+from qbench import core
 from qbench.errors import NonFiniteError
 from qbench.models.checkpoint import Weight
+from qbench.quant.floats import as_float32, convert
 from qbench.quant.quantize import quantize_tensor
 from qbench.quant.rtn import round_to_nearest
 from qbench.quant.tensor import Grid, QuantizedTensor
@@ -72,12 +74,45 @@ def test_every_kind_of_matrix_equals_the_oracle(kind: str, bits: int, symmetric:
     assert_equals_oracle(hard_matrix(3, 67, 5, kind), Grid(bits, 32, symmetric, "bf16"))
 
 
+@pytest.mark.parametrize("group", [0, 300])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_long_groups_equal_the_oracle(group: int, symmetric: bool) -> None:
+    assert_equals_oracle(hard_matrix(2, 700, 9, "normal"), Grid(4, group, symmetric, "bf16"))
+
+
 @pytest.mark.parametrize("kind", ["normal", "zeros", "denormal", "ties", "positive"])
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_float16_scales_equal_the_oracle(kind: str, symmetric: bool) -> None:
     values = hard_matrix(5, 50, 3, kind)
     for size in (1.0, 1e-3, 1e-6, 1e-9):
         assert_equals_oracle(values * np.float32(size), Grid(4, 16, symmetric, "f16"))
+
+
+@pytest.mark.parametrize("stored", ["f16", "bf16"])
+@pytest.mark.parametrize("group", [0, 16, 48, 300])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_stored_type_gives_what_its_values_give(
+    stored: str, group: int, symmetric: bool, rng: np.random.Generator
+) -> None:
+    values = (rng.standard_normal((5, 700)) * 2.0 ** rng.integers(-8, 8, (5, 1))).astype(np.float32)
+    weight = convert(Weight(values, "f32"), stored, "w")
+    grid = Grid(4, group, symmetric, "bf16")
+    found = round_to_nearest(weight, grid, "w")
+    expected = rtn(as_float32(weight.array, stored), grid)
+    for part in ("codes", "scales", "zeros"):
+        np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
+
+
+def test_rounding_does_not_depend_on_threads(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = rng.standard_normal((67, 130)).astype(np.float32)
+    alone = rtn(values, Grid(4, 32, False, "bf16"))
+    monkeypatch.setattr(core, "VALUES_PER_THREAD", 1)
+    monkeypatch.setattr(core, "default_threads", lambda: 5)
+    together = rtn(values, Grid(4, 32, False, "bf16"))
+    for part in ("codes", "scales", "zeros"):
+        np.testing.assert_array_equal(getattr(together, part), getattr(alone, part))
 
 
 PUBLISHED = {
