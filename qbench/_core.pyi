@@ -146,4 +146,15 @@ def time_products(
     n_threads: int,
     /,
 ) -> float: ...
+def time_attention(
+    n_tokens: int,
+    n_heads: int,
+    n_kv_heads: int,
+    dim: int,
+    kv_format: str,
+    mode: str,
+    isa: str | None,
+    n_threads: int,
+    /,
+) -> float: ...
 def build_info() -> tuple[str, bool]: ...

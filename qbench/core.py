@@ -289,6 +289,35 @@ def time_products(
     return _core.time_products(raw, n_tokens, mode, isa, threads or default_threads())
 
 
+def time_attention(
+    n_tokens: int,
+    n_heads: int,
+    n_kv_heads: int,
+    head_dim: int,
+    *,
+    kv_format: str = "bf16",
+    mode: str = "faithful",
+    isa: str | None = None,
+    threads: int | None = None,
+) -> float:
+    """Return the seconds of one layer's causal attention over a random prompt.
+
+    Parameters
+    ----------
+    n_tokens, n_heads, n_kv_heads, head_dim : int
+        Tokens of the prompt and the shape of the layer. Causal products are
+        ``n_heads * head_dim * n_tokens * (n_tokens + 1)`` multiply-accumulates.
+    kv_format : {"f32", "bf16"}
+    mode : {"exact", "faithful", "fast"}
+    isa : str, optional
+        A tier by name; the default is the one in use.
+    threads : int, optional
+        Default: as many as there are (`default_threads`).
+    """
+    shape = (n_tokens, n_heads, n_kv_heads, head_dim)
+    return _core.time_attention(*shape, kv_format, mode, isa, threads or default_threads())
+
+
 def matmul(
     x: NDArray[np.float32],
     tensor: PackedTensor,

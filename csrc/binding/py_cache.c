@@ -3,6 +3,15 @@
 
 #include <string.h>
 
+bool qb_kv_format_argument(const qb_module_state *state, const char *name, qb_kv_format *out)
+{
+    *out = strcmp(name, "f32") == 0 ? QB_KV_F32 : QB_KV_BF16;
+    if (strcmp(name, "f32") == 0 || strcmp(name, "bf16") == 0)
+        return true;
+    (void)PyErr_Format(state->format_error, "KV format must be 'f32' or 'bf16', not '%s'", name);
+    return false;
+}
+
 static PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"format", "n_layers", "n_kv_heads", "head_dim", "capacity_pages", NULL};
@@ -13,13 +22,8 @@ static PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     qb_module_state *state = qb_state_of_type(type);
     qb_kv_format format;
-    if (strcmp(format_name, "f32") == 0)
-        format = QB_KV_F32;
-    else if (strcmp(format_name, "bf16") == 0)
-        format = QB_KV_BF16;
-    else
-        return PyErr_Format(state->format_error, "KV format must be 'f32' or 'bf16', not '%s'",
-                            format_name);
+    if (!qb_kv_format_argument(state, format_name, &format))
+        return NULL;
     if (n_layers < 1 || n_kv_heads < 1 || dim < 1 || capacity < 1)
         return qb_raise(state, QB_ERR_RANGE, "KVCache");
     qb_kv_cache *cache;

@@ -51,6 +51,9 @@ bool qb_acquire(qb_py_decoder *decoder, qb_py_cache *cache);
 void qb_hand_back(qb_py_decoder *decoder, qb_py_cache *cache);
 PyObject *qb_py_forward(PyObject *decoder, PyObject *args);
 PyObject *qb_py_round_nearest(PyObject *module, PyObject *args);
+PyObject *qb_py_measure_peaks(PyObject *module, PyObject *args);
+PyObject *qb_py_time_products(PyObject *module, PyObject *args);
+PyObject *qb_py_time_attention(PyObject *module, PyObject *args);
 
 /* A float format by name (FormatError otherwise), and the element type of its arrays. */
 bool qb_float_format_argument(const qb_module_state *state, const char *name, qb_format *out);
@@ -70,6 +73,7 @@ PyArrayObject *qb_vector(PyObject *object, int type, npy_intp length, const char
 
 qb_status qb_isa_argument(const qb_module_state *state, const char *name, qb_isa *out);
 bool qb_kernels_argument(const qb_module_state *state, const char *isa_name, qb_kernels *out);
+bool qb_kv_format_argument(const qb_module_state *state, const char *name, qb_kv_format *out);
 bool qb_mode_argument(const char *name, qb_mode *out);
 bool qb_threads_argument(int n_threads);
 /* temperature finite and >= 0, top_k >= 0, top_p in 0..1; ValueError otherwise. */

@@ -8,9 +8,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "ops/matmul.h"
-#include "ops/peak.h"
 #include "ops/sampling.h"
-#include "ops/timing.h"
 
 static PyObject *formats(PyObject *module, PyObject *unused)
 {
@@ -210,79 +208,6 @@ static PyObject *uniform(PyObject *module, PyObject *args)
     return PyFloat_FromDouble(qb_uniform(key, counter));
 }
 
-static PyObject *measure_peaks(PyObject *module, PyObject *args)
-{
-    const qb_module_state *state = qb_state_of_module(module);
-    const char *isa_name;
-    int n_threads;
-    qb_kernels kernels;
-    qb_peaks peaks;
-    qb_status status;
-    if (!PyArg_ParseTuple(args, "zi:measure_peaks", &isa_name, &n_threads) ||
-        !qb_threads_argument(n_threads) || !qb_kernels_argument(state, isa_name, &kernels))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS status = qb_measure_peaks(&peaks, &kernels, (unsigned)n_threads);
-    Py_END_ALLOW_THREADS if (status != QB_OK) return qb_raise(state, status, "measure_peaks");
-    return Py_BuildValue("(dddd)", peaks.int_gmacs, peaks.float_gmacs, peaks.bf16_gmacs,
-                         peaks.read_gbs);
-}
-
-enum { MAX_TIMED = 1024 };
-
-/* Groups of tensors, a sequence of sequences; their weights in one flat list. False: exception set. */
-static bool timed_groups(const qb_module_state *state, PyObject *object, qb_timed_group *groups,
-                         size_t *n_groups, const qb_weights **weights)
-{
-    size_t n = 0;
-    *n_groups = 0;
-    for (Py_ssize_t g = 0; g < PyTuple_GET_SIZE(object); g++) {
-        PyObject *group = PyTuple_GET_ITEM(object, g);
-        if (!PyTuple_Check(group) || *n_groups == MAX_TIMED) {
-            PyErr_Format(PyExc_ValueError, "groups must be at most %d tuples of tensors",
-                         MAX_TIMED);
-            return false;
-        }
-        groups[(*n_groups)++] = (qb_timed_group){weights + n, (size_t)PyTuple_GET_SIZE(group)};
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(group); i++) {
-            PyObject *tensor = PyTuple_GET_ITEM(group, i);
-            if (!PyObject_TypeCheck(tensor, state->tensor_type) || n == MAX_TIMED) {
-                PyErr_Format(PyExc_ValueError, "groups must hold at most %d tensors", MAX_TIMED);
-                return false;
-            }
-            weights[n++] = &((qb_py_tensor *)tensor)->tensor->weights;
-        }
-    }
-    return true;
-}
-
-static PyObject *time_products(PyObject *module, PyObject *args)
-{
-    const qb_module_state *state = qb_state_of_module(module);
-    const char *mode_name, *isa_name;
-    int n_threads;
-    Py_ssize_t n_tokens;
-    PyObject *object;
-    qb_kernels kernels;
-    qb_mode mode;
-    qb_timed_group groups[MAX_TIMED];
-    const qb_weights *weights[MAX_TIMED];
-    size_t n_groups;
-    double seconds = 0.0;
-    qb_status status;
-    if (!PyArg_ParseTuple(args, "O!nszi:time_products", &PyTuple_Type, &object, &n_tokens,
-                          &mode_name, &isa_name, &n_threads) ||
-        !qb_threads_argument(n_threads) || !qb_mode_argument(mode_name, &mode) ||
-        !qb_kernels_argument(state, isa_name, &kernels) ||
-        !timed_groups(state, object, groups, &n_groups, weights))
-        return NULL;
-    if (n_tokens < 1 || n_tokens > 1 << 20)
-        return PyErr_Format(PyExc_ValueError, "n_tokens must be 1 to %d", 1 << 20);
-    Py_BEGIN_ALLOW_THREADS status = qb_time_products(&seconds, &kernels, mode, groups, n_groups,
-                                                     (size_t)n_tokens, (unsigned)n_threads);
-    Py_END_ALLOW_THREADS if (status != QB_OK) return qb_raise(state, status, "time_products");
-    return PyFloat_FromDouble(seconds);
-}
-
 static PyObject *build_info(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
@@ -303,7 +228,9 @@ PyMethodDef qb_probe_methods[] = {
     {"row_operation", row_operation, METH_VARARGS, "One row kernel on a chosen tier."},
     {"sample", sample, METH_VARARGS, "A token id drawn from logits."},
     {"uniform", uniform, METH_VARARGS, "The uniform draw of (key, counter)."},
-    {"measure_peaks", measure_peaks, METH_VARARGS, "Integer, float, bf16 and read peaks now."},
-    {"time_products", time_products, METH_VARARGS, "Seconds of one pass over groups of tensors."},
+    {"measure_peaks", qb_py_measure_peaks, METH_VARARGS,
+     "Integer, float, bf16 and read peaks now."},
+    {"time_products", qb_py_time_products, METH_VARARGS, "Seconds of a pass over tensors."},
+    {"time_attention", qb_py_time_attention, METH_VARARGS, "Seconds of a layer's attention."},
     {"build_info", build_info, METH_NOARGS, "(compiler, built with OpenMP)."},
     {NULL, NULL, 0, NULL}};
