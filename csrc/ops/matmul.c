@@ -1,20 +1,25 @@
 #include "ops/matmul.h"
 
 /* Tiles of tokens that pass over a panel one after another: their activations stay in the
- * second-level cache while the worker's panels stream by (engines.md 6.2). */
-enum { TILES_PER_BLOCK = 16 };
+ * second-level cache while the worker's panels stream by (engines.md 6.2). With a block for each
+ * worker, work is shared by tokens: the weights are read as often as by panels, but activations stay
+ * with the thread that made them, and no barrier is needed. */
+enum { TILES_PER_BLOCK = 16, BLOCK_TOKENS = TILES_PER_BLOCK * QB_TILE };
 
 qb_status qb_act_buffers_reserve(qb_act_buffers *b, const qb_weights *w, size_t n_tokens,
                                  unsigned n_threads)
 {
     const qb_grid *grid = w->grid;
-    const size_t widest = qb_act_unit_bytes(QB_ACT_INT16), padded = qb_round_up(grid->n_cols, 16);
-    b->scratch_stride = QB_MAX(b->scratch_stride, padded);
-    QB_TRY(qb_buffer_reserve(&b->scratch, n_threads, b->scratch_stride * sizeof(float)));
-    QB_TRY(qb_buffer_reserve(&b->units, n_tokens, grid->n_positions / QB_UNIT_LEN * widest));
-    QB_TRY(qb_buffer_reserve(&b->scales, n_tokens, grid->n_blocks * sizeof(float)));
-    QB_TRY(qb_buffer_reserve(&b->sums, n_tokens, grid->n_segments * sizeof(int32_t)));
-    return qb_buffer_reserve(&b->rows, n_tokens, padded * sizeof(float));
+    const size_t unit_bytes = grid->n_positions / QB_UNIT_LEN * qb_act_unit_bytes(QB_ACT_INT16);
+    b->unit_bytes = QB_MAX(b->unit_bytes, unit_bytes);
+    b->n_blocks = QB_MAX(b->n_blocks, grid->n_blocks);
+    b->n_segments = QB_MAX(b->n_segments, grid->n_segments);
+    b->row_length = QB_MAX(b->row_length, qb_round_up(grid->n_cols, 16));
+    QB_TRY(qb_buffer_reserve(&b->scratch, n_threads, b->row_length * sizeof(float)));
+    QB_TRY(qb_buffer_reserve(&b->units, n_tokens, b->unit_bytes));
+    QB_TRY(qb_buffer_reserve(&b->scales, n_tokens, b->n_blocks * sizeof(float)));
+    QB_TRY(qb_buffer_reserve(&b->sums, n_tokens, b->n_segments * sizeof(int32_t)));
+    return qb_buffer_reserve(&b->rows, n_tokens, b->row_length * sizeof(float));
 }
 
 void qb_act_buffers_destroy(qb_act_buffers *b)
@@ -45,54 +50,52 @@ static qb_act_row place_of(const qb_acts *a, const qb_grid *grid, size_t token, 
 }
 
 qb_acts qb_acts_prepare(qb_worker worker, const qb_kernels *kernels, qb_act_form form,
-                        const qb_grid *grid, qb_rows rows, size_t n_tokens, qb_act_buffers *b)
+                        const qb_grid *grid, qb_rows rows, qb_span batch, qb_span own,
+                        qb_act_buffers *b)
 {
-    const size_t padded = qb_round_up(grid->n_cols, 16);
-    float *out = b->rows.data,
-          *scratch = (float *)b->scratch.data + worker.index * b->scratch_stride;
+    const size_t padded = qb_round_up(grid->n_cols, 16), n_tokens = batch.end - batch.begin;
+    float *out = (float *)b->rows.data + batch.begin * b->row_length,
+          *scratch = (float *)b->scratch.data + worker.index * b->row_length;
     qb_acts a = {.form = form, .n_tokens = n_tokens, .n_tiles = qb_n_tiles(form, n_tokens)};
-    size_t begin, end;
-    qb_worker_range(worker, n_tokens, &begin, &end);
     if (qb_act_in_tiles(form)) {
-        a.units = b->units.data;
-        a.scales = b->scales.data;
-        a.sums = b->sums.data;
+        a.units = (uint8_t *)b->units.data + batch.begin * b->unit_bytes;
+        a.scales = (float *)b->scales.data + batch.begin * b->n_blocks;
+        a.sums = (int32_t *)b->sums.data + batch.begin * b->n_segments;
     } else {
         a.rows = out;
         a.row_stride = padded;
     }
     if (form == QB_ACT_F32 && rows.x != NULL) { /* they are what is wanted already */
-        a.rows = rows.x;
+        a.rows = rows.x + batch.begin * rows.x_stride;
         a.row_stride = rows.x_stride;
         return a;
     }
     for (size_t tile = 0; tile < a.n_tiles; tile++) {
-        const size_t first = qb_tile_begin(&a, tile), n = qb_tile_begin(&a, tile + 1) - first;
-        for (size_t t = QB_MAX(first, begin); t < QB_MIN(first + n, end); t++) {
+        const size_t first = batch.begin + qb_tile_begin(&a, tile);
+        const size_t n = batch.begin + qb_tile_begin(&a, tile + 1) - first;
+        for (size_t t = QB_MAX(first, own.begin); t < QB_MIN(first + n, own.end); t++) {
             if (qb_team_cancelled(worker))
                 return a;
-            float *own = form == QB_ACT_F32 ? out + t * padded : scratch;
+            float *target = out + (t - batch.begin) * padded;
+            float *made = form == QB_ACT_F32 ? target : scratch;
             if (rows.x == NULL)
-                rows.make(rows.context, own, t);
+                rows.make(rows.context, made, t);
             if (form == QB_ACT_F32)
                 continue;
             const qb_act_row row = qb_act_in_tiles(form)
-                                       ? place_of(&a, grid, t, first, n)
-                                       : (qb_act_row){.units = (uint8_t *)(out + t * padded)};
-            kernels->act.pack[form](row, rows.x == NULL ? own : rows.x + t * rows.x_stride, grid);
+                                       ? place_of(&a, grid, t - batch.begin, first - batch.begin, n)
+                                       : (qb_act_row){.units = (uint8_t *)target};
+            kernels->act.pack[form](row, rows.x == NULL ? made : rows.x + t * rows.x_stride, grid);
         }
     }
     return a;
 }
 
-/* This worker's share of the panels of all products, counted one after another. */
+/* Panels [begin, end) of all products, counted one after another; outputs from token `first` on. */
 static void multiply(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
-                     const qb_product *products, size_t n_products, const qb_acts *acts)
+                     const qb_product *products, size_t n_products, size_t begin, size_t end,
+                     const qb_acts *acts, size_t first)
 {
-    size_t n_panels = 0, begin, end;
-    for (size_t i = 0; i < n_products; i++)
-        n_panels += qb_n_panels(products[i].w->n_rows);
-    qb_worker_range(worker, n_panels, &begin, &end);
     for (size_t tile = 0; tile < acts->n_tiles; tile += TILES_PER_BLOCK) {
         const size_t tile_end = QB_MIN(tile + TILES_PER_BLOCK, acts->n_tiles);
         size_t before = 0;
@@ -100,7 +103,7 @@ static void multiply(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
             const qb_product *p = &products[i];
             const size_t own = qb_n_panels(p->w->n_rows);
             const qb_gemm *gemm = qb_gemm_of(kernels, mode, p->w);
-            float *y = p->y + qb_tile_begin(acts, tile) * p->y_stride;
+            float *y = p->y + (first + qb_tile_begin(acts, tile)) * p->y_stride;
             for (size_t panel = QB_MAX(begin, before) - before;
                  before + panel < QB_MIN(end, before + own); panel++) {
                 if (qb_team_cancelled(worker))
@@ -116,17 +119,30 @@ void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
                const qb_product *products, size_t n_products, qb_rows rows, size_t n_tokens,
                qb_act_buffers *buffers)
 {
+    const bool by_tokens = n_tokens >= (size_t)BLOCK_TOKENS * worker.count;
+    qb_span own, batch = {0, n_tokens};
+    qb_worker_range(worker, n_tokens, &own.begin, &own.end);
+    if (by_tokens)
+        batch = own;
     for (size_t i = 0, j; i < n_products; i = j) {
         const qb_weights *w = products[i].w;
         const qb_act_form form = qb_gemm_of(kernels, mode, w)->form;
-        for (j = i + 1; j < n_products; j++) /* products that read the same form share it */
+        size_t n_panels = qb_n_panels(w->n_rows), begin = 0, end;
+        for (j = i + 1; j < n_products; j++) { /* products that read the same form share it */
             if (qb_gemm_of(kernels, mode, products[j].w)->form != form ||
                 !qb_grid_equal(products[j].w->grid, w->grid))
                 break;
+            n_panels += qb_n_panels(products[j].w->n_rows);
+        }
         const qb_acts acts =
-            qb_acts_prepare(worker, kernels, form, w->grid, rows, n_tokens, buffers);
-        qb_team_barrier(worker);
-        multiply(worker, kernels, mode, products + i, j - i, &acts);
-        qb_team_barrier(worker);
+            qb_acts_prepare(worker, kernels, form, w->grid, rows, batch, own, buffers);
+        end = n_panels;
+        if (!by_tokens) {
+            qb_worker_range(worker, n_panels, &begin, &end);
+            qb_team_barrier(worker);
+        }
+        multiply(worker, kernels, mode, products + i, j - i, begin, end, &acts, batch.begin);
+        if (!by_tokens)
+            qb_team_barrier(worker);
     }
 }

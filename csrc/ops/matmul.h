@@ -1,5 +1,5 @@
 /* Linear layers: activations of many tokens times packed weights. Called by every thread of a team;
- * each computes the outputs of its own panels, and no sum crosses threads. */
+ * each computes the outputs of its own tokens or of its own panels, and no sum crosses threads. */
 #ifndef QB_MATMUL_H
 #define QB_MATMUL_H
 
@@ -24,19 +24,25 @@ typedef struct {
     const void *context;
 } qb_rows;
 
-/* Buffers that hold prepared activations; reserved before the team starts. */
+/* Buffers that hold prepared activations; reserved before the team starts. The sizes are those of
+ * the widest input: where workers are not at the same product, each still has a part of its own. */
 typedef struct {
     qb_buffer units, scales, sums, rows, scratch;
-    size_t scratch_stride;
+    size_t unit_bytes, n_blocks, n_segments, row_length; /* of one token */
 } qb_act_buffers;
+
+/* Tokens [begin, end) of a batch. */
+typedef struct {
+    size_t begin, end;
+} qb_span;
 
 qb_status qb_act_buffers_reserve(qb_act_buffers *buffers, const qb_weights *w, size_t n_tokens,
                                  unsigned n_threads);
 void qb_act_buffers_destroy(qb_act_buffers *buffers);
 
 /* Products that share an input. Each worker must have written what the rows of its own range
- * (qb_worker_range over n_tokens) are made from, and nothing else is assumed; returns after a
- * barrier, when all outputs are there. */
+ * (qb_worker_range over n_tokens) are made from, and nothing else is assumed; returns when the
+ * outputs of that range are there. */
 void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
                const qb_product *products, size_t n_products, qb_rows rows, size_t n_tokens,
                qb_act_buffers *buffers);
@@ -44,9 +50,10 @@ void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
 /* One panel against prepared activations, for ops that walk panels themselves. */
 const qb_gemm *qb_gemm_of(const qb_kernels *kernels, qb_mode mode, const qb_weights *w);
 
-/* Prepares the rows of this worker; the result is complete after the next barrier. */
+/* Prepares this worker's `own` rows among those of `batch`; the result, which counts tokens from the
+ * first of the batch, is complete when all of them are. */
 qb_acts qb_acts_prepare(qb_worker worker, const qb_kernels *kernels, qb_act_form form,
-                        const qb_grid *grid, qb_rows rows, size_t n_tokens,
+                        const qb_grid *grid, qb_rows rows, qb_span batch, qb_span own,
                         qb_act_buffers *buffers);
 
 #endif

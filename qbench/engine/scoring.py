@@ -33,6 +33,9 @@ RESULT_DTYPE = np.dtype(
 
 Slots = NDArray[np.intp]
 
+GROUP_TOKENS = 2048
+"""New tokens of reads that are planned together, at least: more branches fill a forward."""
+
 
 class _Read(NamedTuple):
     """What the model must read, and the slots that are asked after it, in order of position."""
@@ -121,7 +124,7 @@ def score(
         # The anchor of a group and the group itself must fit together.
         max_pages = runtime.free_pages - runtime.context_pages - 1
         anchor: Anchor | None = None
-        for group in _groups(reads, limits.tokens, max_pages):
+        for group in _groups(reads, max(limits.tokens, GROUP_TOKENS), max_pages):
             following = _compute(runtime, group, answers, limits, anchor)
             if anchor is not None:
                 runtime.release(anchor.sequence)

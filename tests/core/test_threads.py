@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from core.builders import Shape, build, forward, logits_of
+from core.builders import Packed, Shape, build, forward, logits_of, pack_codes, pack_float
 from core.scripts import output_of, start
+
+from qbench import core
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -24,6 +26,25 @@ def test_an_interrupt_is_answered_at_once(kind: str, threads: int) -> None:
     else:  # whole steps have been taken
         assert 3 < found["length"] < 4000
         assert found["pages"] == -(-found["length"] // 32)
+
+
+@pytest.mark.parametrize("mode", ["exact", "faithful", "fast"])
+@pytest.mark.parametrize("dtype", ["codes", "bf16", "f32"])
+def test_many_tokens_are_shared_by_tokens(mode: str, dtype: str, rng: np.random.Generator) -> None:
+    """From 96 tokens a thread on; the wide layer and the narrow one are not at the same product."""
+    fmt = next(f for f in core.formats() if f.name == "q4a")
+
+    def quantized(array: np.ndarray) -> Packed:
+        return (
+            pack_codes(rng, fmt, array.shape, 32) if dtype == "codes" else pack_float(dtype, array)
+        )
+
+    shape = Shape(hidden=40, intermediate=400)
+    built = build(rng, shape, mode=mode, quantized=quantized)
+    ids = rng.integers(0, 61, 301).tolist()
+    alone = logits_of(built, ids, chunk=7)
+    for threads in (1, 2, 3, 4):
+        np.testing.assert_array_equal(logits_of(built, ids, threads=threads), alone)
 
 
 def ticks_of(pid: int) -> int:
