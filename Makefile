@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help build test lint format parity mutants bench asan emulate clean
+.PHONY: help build test lint format parity mutants bench peers asan emulate clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -70,6 +70,12 @@ mutants: build  ## show that the tests fail when the code is wrong
 
 bench: build  ## time the engine on the test model
 	$(BIN)/python -m benchmarks.bench_engine
+
+# In an environment of their own, because they bring their own versions of everything.
+peers: $(STAMP)-venv  ## install the engines that benchmarks compare with (minutes: one is compiled)
+	test -x .venv-peers/bin/pip || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])' | xargs .venv-peers/bin/pip install --quiet --disable-pip-version-check
 
 # The instrumented core lives in a tree of its own; PYTHONPATH puts that before the editable install.
 asan: $(STAMP)-test  ## the tests of the C core under the address and undefined-behaviour sanitizers
