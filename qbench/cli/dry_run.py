@@ -1,4 +1,8 @@
-"""`qbench run --dry-run`: what a study would compute, told without opening any weights."""
+"""`qbench run --dry-run`: what a study would compute, told without opening any weights.
+
+Items go through the study's own path to a model that only counts (`qbench.engine.rehearsal`), in
+shards as a run would take them. Long tasks are told from some of their shards.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,32 @@ from typing import TYPE_CHECKING, NamedTuple
 from qbench.cli.options import template_source
 from qbench.cli.reader import Reader
 from qbench.cli.terminal import console, print_json, safe
+from qbench.engine.cost import Speed, seconds_of
+from qbench.engine.memory import GIB, Memory, default_batch_tokens, share_out
+from qbench.engine.rehearsal import Tally, rehearse
 from qbench.errors import QbenchError
+from qbench.study.execute import run_items
 from qbench.tasks import ChoiceRequest, Prepared, TaskSpec, get_task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from qbench.study.plan import Group
     from qbench.study.study import Study
+    from qbench.tasks import PreparedItem
 
-# Tokens are counted on this many items, evenly spread, and scaled up.
-SAMPLE = 64
+SHARD_ITEMS = 64
+MOST_SHARDS = 4
+"""Shards of a task that are rehearsed, evenly spread; what they need is scaled up to all items."""
 
 
 class Cell(NamedTuple):
-    """One cell of a plan. ``tokens`` is an estimate; ``problem`` says why the cell would fail."""
+    """One cell of a plan; ``problem`` says why it would fail.
+
+    ``forwards`` and ``tokens`` are what the engine computes, shared prefixes once; with more items
+    than are rehearsed they are estimates. ``memory`` in bytes, ``seconds`` at the speed of now.
+    """
 
     model: str
     recipe: str
@@ -28,12 +44,15 @@ class Cell(NamedTuple):
     items: int
     of: int
     sequences: int
+    forwards: int
     tokens: int
+    memory: int
+    seconds: float
     problem: str
 
 
 def print_plan(study: Study, as_json: bool) -> None:
-    """Print the cells of a study with items, sequences to score and tokens to read.
+    """Print the cells of a study with what they would take.
 
     Parameters
     ----------
@@ -52,26 +71,41 @@ def print_plan(study: Study, as_json: bool) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("model", "recipe", "task"):
         table.add_column(name)
-    for name in ("items", "of", "sequences", "tokens, about"):
+    for name in ("items", "of", "sequences", "forwards", "tokens", "GiB", "time"):
         table.add_column(name, justify="right")
     table.add_column("")
     for cell in cells:
-        numbers = (cell.items, cell.of, cell.sequences, cell.tokens)
+        counts = (cell.items, cell.of, cell.sequences, cell.forwards, cell.tokens)
         table.add_row(
             safe(cell.model),
             safe(cell.recipe),
             safe(cell.task),
-            *(f"{n:,}" for n in numbers),
+            *(f"{n:,}" for n in counts),
+            f"{cell.memory / GIB:.2f}",
+            _clock(cell.seconds),
             safe(cell.problem, "dark_orange3"),
         )
     screen = console()
     screen.print(table)
-    total = sum(cell.tokens for cell in cells)
-    screen.print(f"{len(cells)} cells, about {total:,} tokens; stored items are not computed again")
+    seconds = sum(cell.seconds for cell in cells)
+    tokens = sum(cell.tokens for cell in cells)
+    screen.print(
+        f"{len(cells)} cells, about {tokens:,} tokens in {_clock(seconds)} at the speed of now, "
+        "loading not counted; stored items are not computed again"
+    )
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def plan_cells(study: Study) -> list[Cell]:
-    """Prepare every task for every model, and count.
+    """Prepare every task for every model, and rehearse it under every recipe.
 
     Parameters
     ----------
@@ -85,40 +119,90 @@ def plan_cells(study: Study) -> list[Cell]:
     """
     plan = study.plan()
     cells = []
-    counted: dict[tuple[str, TaskSpec], Cell] = {}
     readers: dict[str, Reader] = {}
     for group in plan.groups:
         name = group.model.name
         if name not in readers:
             readers[name] = Reader.open(group.model.path, template_source(study.chat_template))
-        for spec in group.tasks:
-            if (name, spec) not in counted:
-                counted[name, spec] = _count(study, name, readers[name], spec, plan.data)
-            cells.append(counted[name, spec]._replace(recipe=group.recipe or "as stored"))
+        rehearsal = _Stage(study, group, readers[name])
+        cells += [rehearsal.cell(spec, plan.data) for spec in group.tasks]
     return cells
 
 
-def _count(study: Study, model: str, reader: Reader, spec: TaskSpec, data: Path) -> Cell:
-    """Prepare one task for one model; an error becomes the cell's problem, as in a run."""
-    try:
-        prepared = get_task(spec.task).prepare(
+class _Stage:
+    """A model under a recipe, as far as it can be told without its weights."""
+
+    def __init__(self, study: Study, group: Group, reader: Reader) -> None:
+        from qbench.cli.probe import kv_page_bytes, speed_of, wanted_recipe
+        from qbench.core import default_threads
+        from qbench.quant.footprint import weight_bytes
+
+        self.study, self.reader = study, reader
+        self.names = (group.model.name, group.recipe or "as stored")
+        recipe = wanted_recipe(group.recipe, reader.spec, group.model.path)
+        self.weights = weight_bytes(reader.spec, recipe)
+        self.page_bytes = kv_page_bytes(reader.spec, recipe, study.mode)
+        self.threads = study.threads or default_threads()
+        self.speed: Speed = speed_of(reader.spec, recipe, study.mode, self.threads)
+
+    def cell(self, spec: TaskSpec, data: Path) -> Cell:
+        """Rehearse one task; an error becomes the cell's problem, as in a run."""
+        blank = Cell(*self.names, spec.canonical, 0, 0, 0, 0, 0, 0, 0.0, "")
+        try:
+            prepared = self._prepare(spec, data)
+            memory = self._memory()
+            tally, n_rehearsed = self._rehearse(prepared, memory)
+        except QbenchError as error:
+            return blank._replace(problem=str(error))
+        scale = len(prepared.items) / max(1, n_rehearsed)
+        cache = tally.most_pages * self.page_bytes
+        return blank._replace(
+            items=len(prepared.items),
+            of=prepared.n_total,
+            sequences=_sequences(prepared),
+            forwards=round(scale * tally.n_forwards),
+            tokens=round(scale * tally.n_tokens),
+            memory=memory.weights + memory.forward + cache,
+            seconds=scale * seconds_of(tally, self.reader.spec, self.weights, self.speed),
+        )
+
+    def _prepare(self, spec: TaskSpec, data: Path) -> Prepared:
+        return get_task(spec.task).prepare(
             spec,
             data,
-            tokenizer=reader.tokenizer,
-            context_length=reader.context_length,
-            limit=study.limit,
-            seed=study.seed,
-            window=study.window,
-            stride=study.stride,
+            tokenizer=self.reader.tokenizer,
+            context_length=self.reader.context_length,
+            limit=self.study.limit,
+            seed=self.study.seed,
+            window=self.study.window,
+            stride=self.study.stride,
         )
-    except QbenchError as error:
-        return Cell(model, "", spec.canonical, 0, 0, 0, 0, str(error))
-    items = prepared.items
-    sample = items[:: max(1, len(items) // SAMPLE)]
-    tokens = sum(reader.ask(prepared, item, study.seed).n_tokens for item in sample)
-    scaled = round(tokens * len(items) / len(sample)) if sample else 0
-    sequences = _sequences(prepared)
-    return Cell(model, "", spec.canonical, len(items), prepared.n_total, sequences, scaled, "")
+
+    def _memory(self) -> Memory:
+        budget = None if self.study.memory is None else int(self.study.memory * GIB)
+        return share_out(
+            self.reader.spec,
+            weights=self.weights,
+            page_bytes=self.page_bytes,
+            n_tokens=default_batch_tokens(self.threads),
+            budget=budget,
+        )
+
+    def _rehearse(self, prepared: Prepared, memory: Memory) -> tuple[Tally, int]:
+        """Run some shards on a model that counts; with the number of their items."""
+        batch_tokens = default_batch_tokens(self.threads)
+        model, tally = rehearse(self.reader.spec, self.reader.tokenizer, memory, batch_tokens)
+        shards = _shards(prepared.items)
+        for shard in shards:
+            run_items(model, prepared, shard, seed=self.study.seed)
+        return tally, sum(map(len, shards))
+
+
+def _shards(items: Sequence[PreparedItem]) -> list[Sequence[PreparedItem]]:
+    """Shards of a task, all of them or as many as are rehearsed."""
+    shards = [items[i : i + SHARD_ITEMS] for i in range(0, len(items), SHARD_ITEMS)]
+    step = max(1, -(-len(shards) // MOST_SHARDS))
+    return shards[::step]
 
 
 def _sequences(prepared: Prepared) -> int:

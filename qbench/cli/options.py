@@ -34,6 +34,14 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Default: the processors this process may use."),
 ]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--memory",
+        metavar="GIB",
+        help="For weights, activations and cache. Default: as much as three contexts need.",
+    ),
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(

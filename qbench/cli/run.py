@@ -12,6 +12,7 @@ from qbench.cli.options import (
     ChatTemplateOption,
     DataOption,
     JsonOption,
+    MemoryOption,
     ModeOption,
     ThreadsOption,
     checked_template,
@@ -59,6 +60,7 @@ def run(
     seed: Annotated[int, typer.Option("--seed", help="Of samples and of sampled answers.")] = 0,
     chat_template: ChatTemplateOption = None,
     threads: ThreadsOption = None,
+    memory: MemoryOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be computed, and compute nothing.")
     ] = False,
@@ -82,6 +84,7 @@ def run(
         seed=seed,
         chat_template=checked_template(chat_template),
         threads=threads,
+        memory=None if memory is None else memory / workers,
     )
     if dry_run:
         from qbench.cli.dry_run import print_plan

@@ -95,7 +95,16 @@ class Described:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes: ``weights`` as they lie in memory, and ``kv_per_token``."""
+        """Bytes: ``weights`` as they lie in memory, and ``kv_per_token``.
+
+        Also ``forward``, the buffers of a forward of the usual size, and ``cache``, what the cache
+        may grow to.
+        """
         page = self._runtime.cache.page_bytes
-        kv_per_token = -(-page // PAGE_TOKENS)
-        return {"weights": self._runtime.weights.nbytes, "kv_per_token": kv_per_token}
+        shares = self._runtime.memory
+        return {
+            "weights": shares.weights,
+            "kv_per_token": -(-page // PAGE_TOKENS),
+            "forward": shares.forward,
+            "cache": shares.cache,
+        }

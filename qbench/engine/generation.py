@@ -16,7 +16,8 @@ import numpy as np
 from qbench.engine import batches, trie
 from qbench.engine.batches import Anchor, Limits
 from qbench.engine.ends import Ends
-from qbench.engine.runtime import Run, Runtime, pages_of
+from qbench.engine.memory import pages_of
+from qbench.engine.runtime import Run, Runtime
 from qbench.engine.trie import Ids, Node
 from qbench.errors import NonFiniteError
 

@@ -20,22 +20,13 @@ from qbench.engine.described import Described, Provenance
 from qbench.engine.ends import Ends
 from qbench.engine.generation import Generator
 from qbench.engine.perplexity import Perplexity, exp
+from qbench.engine.requests import Room
 from qbench.engine.runtime import Runtime
 from qbench.errors import RequestError
 from qbench.metrics.windows import windows
 from qbench.models import DecoderSpec, Tokenizer
 
 MAX_WINDOW = 2048
-
-
-def default_batch_tokens(threads: int) -> int:
-    """Tokens of one forward: enough to share out by tokens, few enough for the caches.
-
-    A model whose weights fit the second-level cache scored 11 % more tokens a second in forwards
-    of 512 than of 2,048; the shape of Llama-3.2-1B makes no difference of it.
-    """
-    return min(2048, max(512, 128 * threads))
-
 
 Saver = Callable[[Path, bool], Path]
 
@@ -48,7 +39,7 @@ class Model(Described):
     spec : DecoderSpec
     tokenizer : Tokenizer
     batch_tokens : int
-        Most tokens of one forward (see `default_batch_tokens`).
+        Most tokens of one forward (see `qbench.engine.memory.default_batch_tokens`).
     batch_sequences : int or None
         Most sequences of one forward. Neither limit changes a result.
     """
@@ -64,7 +55,8 @@ class Model(Described):
         super().__init__(spec, runtime, provenance)
         self._tokenizer = tokenizer
         self._saver = saver
-        self.batch_tokens = default_batch_tokens(runtime.threads)
+        self.batch_tokens = runtime.batch_tokens
+        self._room = Room.of(spec, runtime.memory.longest)
         self.batch_sequences: int | None = None
 
     @property
@@ -101,7 +93,7 @@ class Model(Described):
         RequestError
             No ids, too many, or an id outside the vocabulary.
         """
-        tokens = requests.token_ids(ids, self.spec, self.context_length, "logits")
+        tokens = requests.token_ids(ids, self._room, "logits")
         step = self._limits.tokens
         with self._runtime.exclusive():
             sequence = self._runtime.new_sequence()
@@ -145,7 +137,7 @@ class Model(Described):
         RequestError
             An empty part, an id outside the vocabulary, or a pair that does not fit.
         """
-        asked = [requests.scoring_request(i, pair, self.spec) for i, pair in enumerate(pairs)]
+        asked = [requests.scoring_request(i, pair, self._room) for i, pair in enumerate(pairs)]
         return scoring.score(self._runtime, asked, self._limits)
 
     def perplexity(
@@ -263,7 +255,7 @@ class Model(Described):
                 self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt,
                 max_new_tokens,
                 sampling,
-                self.spec,
+                self._room,
             )
             for name, prompt in zip(names, given, strict=True)
         ]

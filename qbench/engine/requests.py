@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,15 +23,34 @@ def is_id(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def token_ids(ids: Sequence[int], spec: DecoderSpec, most: int, what: str) -> Ids:
+class Room(NamedTuple):
+    """What ids a model reads, and how many of them in a row; ``why`` names the bound in errors.
+
+    ``context``: where a generation ends of itself; ``longest`` is less if memory is short.
+    """
+
+    vocab_size: int
+    context: int
+    longest: int
+    why: str
+
+    @classmethod
+    def of(cls, spec: DecoderSpec, longest: int) -> Room:
+        """Room for sequences of the context length, or of what a budget of memory leaves."""
+        context = spec.context_length
+        why = f"the context has {context}"
+        if longest < context:
+            why = f"the memory given leaves room for {longest} of the context's {context}"
+        return cls(spec.vocab_size, context, longest, why)
+
+
+def token_ids(ids: Sequence[int], room: Room, what: str) -> Ids:
     """Check token ids.
 
     Parameters
     ----------
     ids : sequence of int
-    spec : DecoderSpec
-    most : int
-        So many may be read, one after another.
+    room : Room
     what : str
         What the ids are, for errors.
 
@@ -52,18 +71,18 @@ def token_ids(ids: Sequence[int], spec: DecoderSpec, most: int, what: str) -> Id
         array = np.zeros((0, 0))
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise RequestError(f"{what}: token ids must be one list of whole numbers")
-    if len(array) > most:
-        raise RequestError(f"{what}: {len(array)} tokens do not fit; the context has {most}")
-    if int(array.min()) < 0 or int(array.max()) >= spec.vocab_size:
-        wrong = next(i for i in array.tolist() if not 0 <= i < spec.vocab_size)
+    if len(array) > room.longest:
+        raise RequestError(f"{what}: {len(array)} tokens do not fit; {room.why}")
+    if int(array.min()) < 0 or int(array.max()) >= room.vocab_size:
+        wrong = next(i for i in array.tolist() if not 0 <= i < room.vocab_size)
         raise RequestError(
-            f"{what}: token id {wrong} is outside the vocabulary of {spec.vocab_size}"
+            f"{what}: token id {wrong} is outside the vocabulary of {room.vocab_size}"
         )
     return array.astype(np.int32)
 
 
 def scoring_request(
-    number: int, pair: tuple[Sequence[int], Sequence[int]], spec: DecoderSpec
+    number: int, pair: tuple[Sequence[int], Sequence[int]], room: Room
 ) -> tuple[Ids, Ids]:
     """Check one pair of context and continuation, all of which but the last id must be read.
 
@@ -73,16 +92,15 @@ def scoring_request(
         An empty part, a wrong id, or a pair that does not fit the context.
     """
     context, continuation = pair
-    longest = spec.context_length
     checked = (
-        token_ids(context, spec, longest, f"context of pair {number}"),
-        token_ids(continuation, spec, longest, f"continuation of pair {number}"),
+        token_ids(context, room, f"context of pair {number}"),
+        token_ids(continuation, room, f"continuation of pair {number}"),
     )
     n_read = len(context) + len(continuation) - 1
-    if n_read > longest:
+    if n_read > room.longest:
         raise RequestError(
-            f"pair {number}: {len(context)} + {len(continuation)} tokens do not fit; the context "
-            f"has {longest}, and only the last token is not read"
+            f"pair {number}: {len(context)} + {len(continuation)} tokens do not fit; {room.why}, "
+            "and only the last token is not read"
         )
     return checked
 
@@ -138,19 +156,24 @@ def check_names(item_ids: Sequence[str] | None, n_prompts: int) -> list[str]:
 
 
 def generation_request(
-    name: str, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, spec: DecoderSpec
+    name: str, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, room: Room
 ) -> Generation:
     """Check one prompt, and where its context ends.
 
     Raises
     ------
     RequestError
-        An empty prompt, one that exceeds the context, or a wrong number of new tokens.
+        An empty prompt, one that exceeds the context, a wrong number of new tokens, or more of
+        them than there is memory for: fewer than asked would be another result.
     """
     if not is_id(max_new_tokens) or max_new_tokens < 0:
         raise RequestError(f"max_new_tokens must be 0 or more, not {max_new_tokens}")
-    prompt = token_ids(ids, spec, spec.context_length, f"prompt {name}")
+    prompt = token_ids(ids, room, f"prompt {name}")
     # The last new token is not read, so one more than the free places can be generated.
-    room = spec.context_length - len(prompt) + 1
+    n_new = min(int(max_new_tokens), room.context - len(prompt) + 1)
+    if len(prompt) + n_new - 1 > room.longest:
+        raise RequestError(
+            f"prompt {name}: {len(prompt)} tokens and up to {n_new} new ones do not fit; {room.why}"
+        )
     key = request_key(sampling.seed, name, sampling.repeat)
-    return Generation(name, prompt, key, min(int(max_new_tokens), room))
+    return Generation(name, prompt, key, n_new)

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 
 from qbench import core
 from qbench.core import PackedTensor
+from qbench.engine.memory import default_batch_tokens, pages_of, share_out
 from qbench.engine.trie import Ids
 from qbench.errors import CapacityError, RequestError
 from qbench.models import DecoderSpec
-
-MAX_CACHE_BYTES = 2 << 30
-"""Upper bound of the cache's pages, which are allocated when they are first needed."""
 
 MAX_THREADS = 256
 
@@ -52,11 +50,6 @@ class DecoderWeights(NamedTuple):
         if self.head is not self.embedding:
             parts.append(self.head)
         return sum(part.nbytes for part in parts)
-
-
-def pages_of(n_tokens: int) -> int:
-    """Pages that hold so many tokens."""
-    return -(-n_tokens // core.PAGE_TOKENS)
 
 
 class Run(NamedTuple):
@@ -95,6 +88,15 @@ class Runtime:
         Default: CPUs of the affinity mask, bounded by the cgroup quota.
     isa : str, optional
         A tier by name; default the one in use.
+    memory : int, optional
+        Bytes that weights, activations and cache may take together; see `qbench.engine.memory`.
+
+    Attributes
+    ----------
+    memory : Memory
+        How they were shared out.
+    batch_tokens : int
+        Tokens of a forward for which there is room.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Runtime:
         kv_format: str,
         threads: int | None = None,
         isa: str | None = None,
+        memory: int | None = None,
     ) -> None:
         self.spec = spec
         self.weights = weights
@@ -143,10 +146,16 @@ class Runtime:
         )
         shape = (kv_format, spec.n_layers, spec.n_kv_heads, spec.head_dim)
         page_bytes = core.Cache(*shape, 1).page_bytes
-        self.context_pages = pages_of(spec.context_length)
-        # Three contexts always fit: what is computed, what it shares a prefix with, and an open
-        # stream of tokens. Each may have to copy one page.
-        self.capacity_pages = max(3 * (self.context_pages + 1), MAX_CACHE_BYTES // page_bytes)
+        self.batch_tokens = default_batch_tokens(self.threads)
+        self.memory = share_out(
+            spec,
+            weights=weights.nbytes,
+            page_bytes=page_bytes,
+            n_tokens=self.batch_tokens,
+            budget=memory,
+        )
+        self.context_pages = pages_of(self.memory.longest)
+        self.capacity_pages = self.memory.pages
         self.cache = core.Cache(*shape, self.capacity_pages)
         self.kept: dict[int, int] = {}
         self._highest = 0

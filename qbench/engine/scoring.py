@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from qbench.core import PAGE_TOKENS
 from qbench.engine import batches, trie
 from qbench.engine.batches import Anchor, Limits
-from qbench.engine.runtime import NOTHING, Run, Runtime, pages_of
+from qbench.engine.memory import pages_of
+from qbench.engine.runtime import NOTHING, Run, Runtime
 from qbench.engine.trie import Ids, Node
 
 RESULT_DTYPE = np.dtype(

@@ -14,6 +14,7 @@ import numpy as np
 
 from qbench.core import PackedTensor
 from qbench.engine.described import Provenance
+from qbench.engine.memory import GIB
 from qbench.engine.model import Model
 from qbench.engine.runtime import DecoderWeights, Runtime
 from qbench.errors import RecipeError, RequestError
@@ -30,6 +31,7 @@ from qbench.models import (
 )
 from qbench.models.chat_template import load_template
 from qbench.quant.floats import as_float32
+from qbench.quant.footprint import weight_bytes
 from qbench.quant.loading import is_quantized, load_quantized
 from qbench.quant.model import HEAD, NORM_SLOTS, QuantizedModel
 from qbench.quant.packed import PackedMatrix
@@ -54,6 +56,7 @@ def load(
     threads: int | None = None,
     chat_template: str | None = None,
     isa: str | None = None,
+    memory: float | None = None,
     on_progress: Progress | None = None,
 ) -> Model:
     """Load a model, quantize it, and make it ready to run.
@@ -79,6 +82,9 @@ def load(
         A built-in name (``chatml``) or a file, in place of the model's own template.
     isa : str, optional
         A tier of kernels by name; default the best, or what ``QBENCH_ISA`` names.
+    memory : float, optional
+        GiB that weights, activations and cache may take; a request that finds no room is refused.
+        Default: the cache may grow to 2 GiB, or to three contexts of the model.
     on_progress : callable, optional
         Called with the weights quantized so far and those there are.
 
@@ -89,7 +95,7 @@ def load(
     Raises
     ------
     RequestError
-        A wrong combination of arguments, or a path that is not there.
+        A wrong combination of arguments, a path that is not there, or too little memory.
     RecipeError
         A recipe that does not parse, is not there yet, or does not fit the checkpoint.
     CheckpointError, NonFiniteError
@@ -98,6 +104,7 @@ def load(
     wanted = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
     if wanted is not None:
         require_available(wanted, mode)
+    budget = None if memory is None else int(memory * GIB)
     if (path is None) == (state_dict is None):
         raise RequestError("load takes either a path or a state_dict")
     folder: Path | None = None
@@ -107,15 +114,21 @@ def load(
         folder = resolve(str(path))
         spec = decoder_spec(read_config(folder), str(folder / "config.json"))
         tokenizer = _with_template(Tokenizer.from_folder(folder, spec), chat_template)
+        _check_budget(spec, wanted, budget)
         model, sha256 = _read(folder, spec, wanted, on_progress)
     else:
         tokenizer = _with_template(tokenizer, chat_template)
         model, sha256 = _take(state_dict or {}, config, wanted, on_progress)
     require_available(model.recipe, mode)
-    kv_bits = model.recipe.kv_bits
-    kv_format = KV_OF_MODE[mode] if kv_bits is None else KV_OF_BITS[kv_bits]
+    kv_format = kv_format_of(model.recipe, mode)
     runtime = Runtime(
-        model.spec, pack(model), mode=mode, kv_format=kv_format, threads=threads, isa=isa
+        model.spec,
+        pack(model),
+        mode=mode,
+        kv_format=kv_format,
+        threads=threads,
+        isa=isa,
+        memory=budget,
     )
     provenance = Provenance(
         name="memory" if path is None else str(path),
@@ -131,6 +144,23 @@ def load(
         return save_quantized(model, target, folder, force=force)
 
     return Model(model.spec, tokenizer, runtime, provenance, save)
+
+
+def kv_format_of(recipe: Recipe, mode: str) -> str:
+    """Return the format of the cache: the recipe's, else the mode's."""
+    return KV_OF_MODE[mode] if recipe.kv_bits is None else KV_OF_BITS[recipe.kv_bits]
+
+
+def _check_budget(spec: DecoderSpec, recipe: Recipe | None, budget: int | None) -> None:
+    """Refuse a budget that the weights alone exceed before they are read."""
+    if budget is None or recipe is None or recipe.method == "as-is":
+        return
+    needed = weight_bytes(spec, recipe)
+    if needed > budget:
+        raise RequestError(
+            f"a memory of {budget / GIB:.3f} GiB is too little: the weights take "
+            f"{needed / GIB:.3f} GiB as {recipe.canonical}"
+        )
 
 
 def _with_template(tokenizer: Tokenizer | None, template: str | None) -> Tokenizer | None:

@@ -62,12 +62,12 @@ def load_quantized(folder: Path | str, *, packed: bool = False) -> QuantizedMode
     try:
         if not is_quantized(config):
             return quantize_checkpoint(checkpoint, spec, None, packed=packed)
-        return _read(checkpoint, spec, _recipe(config, where), packed)
+        return _read(checkpoint, spec, saved_recipe(config, where), packed)
     finally:
         checkpoint.close()
 
 
-def _recipe(config: Mapping[str, Any], where: str) -> Recipe:
+def saved_recipe(config: Mapping[str, Any], where: str) -> Recipe:
     """Recipe that a configuration records."""
     fields = Fields(config["quantization_config"], f"{where}: quantization_config")
     version = fields.integer("version", 1, 1 << 30)

@@ -76,6 +76,7 @@ def evaluate(
         "recipe": None,
         "mode": None,
         "threads": None,
+        "memory": None,
         "chat_template": None,
         "data": str(folder),
         "limit": limit,

@@ -24,7 +24,7 @@ from qbench.tasks import Prepared, PreparedItem, get_task, parse_task
 
 Job = dict[str, Any]
 Loader = Callable[..., Any]
-LOAD_KEYS = ("path", "recipe", "mode", "threads", "chat_template")
+LOAD_KEYS = ("path", "recipe", "mode", "threads", "chat_template", "memory")
 
 
 class Session:
@@ -43,7 +43,8 @@ class Session:
         Parameters
         ----------
         job
-            ``name path recipe mode threads chat_template tasks data limit seed window stride``.
+            ``name path recipe mode threads chat_template memory tasks data limit seed window
+            stride``.
 
         Returns
         -------
@@ -110,9 +111,11 @@ class Session:
         if key != self._model_key:
             self._model_key, self._model = None, None
             self._prepared.clear()
-            path, recipe, mode, threads, template = key
+            path, recipe, mode, threads, template, memory = key
+            # A loader need not know of budgets to serve a study without one.
+            more = {} if memory is None else {"memory": memory}
             self._model = self._load(
-                path, recipe=recipe, mode=mode, threads=threads, chat_template=template
+                path, recipe=recipe, mode=mode, threads=threads, chat_template=template, **more
             )
             self._model_key = key
         return self._model

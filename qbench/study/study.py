@@ -7,6 +7,7 @@ with its reason and the others go on.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import tomllib
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from qbench.study.workers import LocalWorkers
 
 TOML_KEYS = (
     "models", "recipes", "tasks", "store", "data", "limit", "mode", "seed", "chat_template",
-    "threads", "window", "stride",
+    "threads", "memory", "window", "stride",
 )  # fmt: skip
 
 
@@ -58,6 +59,8 @@ class Study:
         Name or source of a template, for presets that chat.
     threads
         For each process; None: all cores, shared out among local workers.
+    memory
+        GiB for each process; None: as ``qbench.load`` has it.
     window, stride
         Of perplexity, in tokens.
     load
@@ -77,6 +80,7 @@ class Study:
         seed: int = 0,
         chat_template: str | None = None,
         threads: int | None = None,
+        memory: float | None = None,
         window: int | None = None,
         stride: int | None = None,
         load: Callable[..., Any] | None = None,
@@ -91,6 +95,7 @@ class Study:
         self.seed = seed
         self.chat_template = chat_template
         self.threads = threads
+        self.memory = memory
         self.window = window
         self.stride = stride
         self._load = load
@@ -142,6 +147,10 @@ class Study:
             number = getattr(self, name)
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise RequestError(f"{name} must be a whole number of at least 1, not {number!r}")
+        if self.memory is not None and not (
+            isinstance(self.memory, int | float) and 0.0 < self.memory < math.inf
+        ):
+            raise RequestError(f"memory must be GiB, a number above 0, not {self.memory!r}")
         return make_plan(
             self.models,
             self.recipes,
@@ -240,6 +249,7 @@ class Study:
             "load": "" if executor is None else name_of(self._loader()),
             "mode": self.mode,
             "threads": self.threads or _threads_per_worker(executor),
+            "memory": self.memory,
             "chat_template": self.chat_template,
             "data": str(plan.data.absolute()),
             "limit": self.limit,
@@ -259,6 +269,7 @@ class Study:
             "mode": self.mode,
             "seed": self.seed,
             "threads": self.threads,
+            "memory": self.memory,
             "chat_template": self.chat_template,
             "window": self.window,
             "stride": self.stride,

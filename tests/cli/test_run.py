@@ -11,6 +11,8 @@ from cli.conftest import Qbench
 from study import toys
 
 import qbench.study.study as study_module
+from qbench.quant.load import load
+from qbench.study.evaluate import evaluate
 from qbench.study.results import Results
 from qbench.study.store import Store
 
@@ -121,7 +123,11 @@ def test_the_seed_and_mode_reach_the_cells(
 
 
 def test_a_dry_run_counts_and_writes_nothing(
-    qbench: Qbench, tiny_model: Path, tiny_data: Path, tmp_path: Path
+    qbench: Qbench,
+    tiny_model: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     line = ("run", "-m", tiny_model, "-r", "f32", "-r", "rtn-w4", "-t", "snli:words", "-t",
             "snli:paper", "--data", tiny_data, "--limit", 12, "--store", tmp_path / "s.db",
@@ -133,31 +139,50 @@ def test_a_dry_run_counts_and_writes_nothing(
     ]  # fmt: skip
     assert cells[0]["items"] == 12 and cells[0]["sequences"] == 36 and cells[0]["of"] >= 12
     assert "no chat template" in cells[1]["problem"]
-    assert cells[0]["tokens"] == tokens_of(tiny_model, tiny_data)
+    computed = what_a_run_computes(tiny_model, tiny_data, monkeypatch)
+    assert (cells[0]["forwards"], cells[0]["tokens"]) == computed
+    assert cells[2]["memory"] < cells[0]["memory"] and cells[2]["seconds"] > 0.0
+    few = qbench(*line, "--memory", "0.0001", "--json").json["cells"]
+    assert "is too little: the weights take" in few[0]["problem"]
     text = qbench(*line).out
     assert "4 cells" in text and "--chat-template chatml" in text
     assert list(tmp_path.iterdir()) == []
 
 
-def tokens_of(model: Path, data: Path) -> int:
-    """Count the tokens of the twelve items by hand: the prompt once, each answer's own."""
-    from qbench.models.spec import decoder_spec, read_config
-    from qbench.models.tokenizer import Tokenizer
-    from qbench.tasks import ChoiceRequest, get_task, parse_task
+def test_a_long_task_is_told_from_some_of_its_shards(
+    qbench: Qbench,
+    tiny_model: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import qbench.cli.dry_run as dry_run
 
-    spec = decoder_spec(read_config(model), "")
-    tokenizer = Tokenizer.from_folder(model, spec)
-    prepared = get_task("snli").prepare(
-        parse_task("snli"), data, tokenizer=tokenizer, context_length=spec.context_length,
-        limit=12, seed=0,
-    )  # fmt: skip
-    total = 0
-    for item in prepared.items:
-        assert isinstance(item.request, ChoiceRequest)
-        prompt = tokenizer.encode(item.request.prompt.text())
-        whole = [tokenizer.encode(item.request.prompt.text() + c) for c in item.request.choices]
-        total += len(prompt) + sum(len(ids) - len(prompt) for ids in whole)
-    return total
+    line = ("run", "-m", tiny_model, "-t", "snli:words", "--data", tiny_data, "--limit", 12,
+            "--store", tmp_path / "s.db", "--dry-run", "--json")  # fmt: skip
+    exact = qbench(*line).json["cells"][0]
+    monkeypatch.setattr(dry_run, "SHARD_ITEMS", 2)
+    monkeypatch.setattr(dry_run, "MOST_SHARDS", 3)
+    told = qbench(*line).json["cells"][0]
+    assert told["items"] == 12
+    assert 0.7 < told["tokens"] / exact["tokens"] < 1.4
+
+
+def what_a_run_computes(
+    folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, int]:
+    """Forwards and tokens of the twelve items on the model itself."""
+    model = load(folder, "f32")
+    asked: list[int] = []
+    forward = model._runtime.forward
+
+    def watched(runs: Any, *rest: Any) -> Any:
+        asked.append(sum(len(run.tokens) for run in runs))
+        return forward(runs, *rest)
+
+    monkeypatch.setattr(model._runtime, "forward", watched)
+    evaluate(model, ["snli:words"], data=data, limit=12)
+    return len(asked), sum(asked)
 
 
 def test_a_template_file_means_the_same_from_anywhere(

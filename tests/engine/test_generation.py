@@ -11,7 +11,7 @@ import pytest
 from engine.builders import arrays, from_memory, sequences_alive
 
 from qbench import core
-from qbench.engine import runtime as runtime_module
+from qbench.engine import memory as memory_module
 from qbench.engine.generation import STEPS_PER_CALL, request_key
 from qbench.errors import CapacityError, RequestError
 
@@ -225,7 +225,7 @@ def test_too_many_streams_are_refused_and_the_open_ones_go_on(monkeypatch) -> No
         def decode(self, ids):
             return "".join(chr(65 + i) for i in ids)
 
-    monkeypatch.setattr(runtime_module, "MAX_CACHE_BYTES", 0)
+    monkeypatch.setattr(memory_module, "DEFAULT_CACHE_BYTES", 0)
     weights, config = arrays()
     model = from_memory(weights, config, tokenizer=Letters())
     expected = model.generate([5], 60, as_text=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from engine.builders import arrays, awkward_pairs, brute_force, from_memory, sequences_alive
 
-from qbench.engine import runtime as runtime_module
+from qbench.engine import memory as memory_module
 from qbench.engine.scoring import _Answers
 from qbench.errors import NonFiniteError, RequestError
 
@@ -96,7 +96,7 @@ def test_a_small_cache_is_enough(tokens, rng, monkeypatch) -> None:
     """With no more pages than are promised, any requests fit, even beside an open stream."""
     weights, config = arrays(eos_token_id=None)
     plain = from_memory(weights, config)
-    monkeypatch.setattr(runtime_module, "MAX_CACHE_BYTES", 0)
+    monkeypatch.setattr(memory_module, "DEFAULT_CACHE_BYTES", 0)
     small = from_memory(weights, config)
     pairs = awkward_pairs(rng, 37, 64, n=40)
     pairs += [([1] * n + [2] * k, [3]) for n in (31, 32, 33, 63) for k in range(1, 65 - n)]
