@@ -17,6 +17,8 @@ from benchmarks import contest, shapes
 from benchmarks.contest import Entry
 from benchmarks.harness import machine
 from qbench import core
+from qbench.engine.cost import linear_products
+from qbench.models.spec import decoder_spec
 
 RECIPE = "rtn-w4g128-sym+head8"
 FAST, FAITHFUL = "qbench fast", "qbench faithful"
@@ -34,9 +36,7 @@ ENTRIES = (
 
 def products_per_token(shape: str) -> float:
     """Multiply-accumulates of a token in the linear layers, the head left out."""
-    hidden, inner, layers, heads, kv_heads, dim, _, _ = shapes.SIZES[shape]
-    own = 2 * hidden * heads * dim + 2 * hidden * kv_heads * dim + 3 * hidden * inner
-    return float(layers * own)
+    return float(linear_products(decoder_spec(shapes.config(shape), shape)))
 
 
 def measure(
