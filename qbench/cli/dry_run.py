@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qbench.cli.options import template_source
 from qbench.cli.reader import Reader
 from qbench.cli.terminal import console, print_json, safe
-from qbench.engine.cost import Speed, seconds_of
+from qbench.engine.cost import Rates, seconds_of
 from qbench.engine.memory import GIB, Memory, default_batch_tokens, share_out
 from qbench.engine.rehearsal import Tally, rehearse
 from qbench.errors import QbenchError
@@ -133,7 +133,7 @@ class _Stage:
     """A model under a recipe, as far as it can be told without its weights."""
 
     def __init__(self, study: Study, group: Group, reader: Reader) -> None:
-        from qbench.cli.probe import kv_page_bytes, speed_of, wanted_recipe
+        from qbench.cli.probe import kv_page_bytes, rates_of, wanted_recipe
         from qbench.core import default_threads
         from qbench.quant.footprint import weight_bytes
 
@@ -143,7 +143,7 @@ class _Stage:
         self.weights = weight_bytes(reader.spec, recipe)
         self.page_bytes = kv_page_bytes(reader.spec, recipe, study.mode)
         self.threads = study.threads or default_threads()
-        self.speed: Speed = speed_of(reader.spec, recipe, study.mode, self.threads)
+        self.rates: Rates = rates_of(reader.spec, recipe, study.mode, self.threads)
 
     def cell(self, spec: TaskSpec, data: Path) -> Cell:
         """Rehearse one task; an error becomes the cell's problem, as in a run."""
@@ -163,7 +163,7 @@ class _Stage:
             forwards=round(scale * tally.n_forwards),
             tokens=round(scale * tally.n_tokens),
             memory=memory.weights + memory.forward + cache,
-            seconds=scale * seconds_of(tally, self.reader.spec, self.weights, self.speed),
+            seconds=scale * seconds_of(tally, self.reader.spec, self.weights, self.rates),
         )
 
     def _prepare(self, spec: TaskSpec, data: Path) -> Prepared:

@@ -22,6 +22,7 @@ from typing import Annotated
 import typer
 
 from qbench.cli import (
+    bench,
     compare,
     doctor,
     export,
@@ -55,6 +56,7 @@ app.command("quantize", short_help="Quantize a checkpoint and save it.")(quantiz
 app.command("perplexity", short_help="Measure perplexity on a text file.")(perplexity.perplexity)
 app.command("score", short_help="Log-likelihoods of given continuations.")(score.score)
 app.command("generate", short_help="Continue a prompt.")(generate.generate)
+app.command("bench", short_help="Time a model against the machine's peaks.")(bench.bench)
 app.command("compare", short_help="Compare two recipes item by item.")(compare.compare)
 app.command("ls", short_help="List models, recipes, tasks, kernels, runs.")(ls.ls)
 app.command("show", short_help="Show an item as a model gets it.")(show.show)

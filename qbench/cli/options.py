@@ -22,6 +22,15 @@ RecipeOption = Annotated[
         help="Such as rtn-w4g32, f16. Default: as the checkpoint is.",
     ),
 ]
+RecipesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipe",
+        "-r",
+        metavar="RECIPE",
+        help="Such as f16, rtn-w4g32. Repeatable. Default: as the checkpoint is.",
+    ),
+]
 ModeOption = Annotated[
     str,
     typer.Option(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from qbench import core
-from qbench.engine.cost import Speed
+from qbench.engine.cost import Rates
 from qbench.models.checkpoint import Weight
 from qbench.models.spec import DecoderSpec, read_config
 from qbench.quant.floats import convert
@@ -36,11 +36,11 @@ def kv_page_bytes(spec: DecoderSpec, recipe: Recipe, mode: str) -> int:
     return core.Cache(kv_format_of(recipe, mode), *shape, 1).page_bytes
 
 
-def speed_of(spec: DecoderSpec, recipe: Recipe, mode: str, threads: int) -> Speed:
+def rates_of(spec: DecoderSpec, recipe: Recipe, mode: str, threads: int) -> Rates:
     """Measure products, attention and reading for a quarter of a second each."""
     kv_format = kv_format_of(recipe, mode)
     heads = (spec.n_heads, spec.n_kv_heads, spec.head_dim)
-    return Speed(
+    return Rates(
         _products(recipe.canonical, mode, threads),
         _attention(heads, kv_format, mode, threads),
         _read(threads),

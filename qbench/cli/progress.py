@@ -1,14 +1,15 @@
-"""Progress of a running study on stderr: a live bar on a terminal, a line per cell elsewhere.
+"""Progress on stderr: a live bar on a terminal; of a study elsewhere a line per cell.
 
-Shows items, tokens per second, the time left for the cell, and the running score. Stdout stays free
-for results. `QBENCH_PROGRESS=0` turns it off.
+A study shows items, tokens per second, the time left for the cell, and the running score; anything
+else that takes long shows its steps. Stdout stays free for results. `QBENCH_PROGRESS=0` turns it
+off.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,36 @@ def progress() -> Iterator[OnProgress | None]:
             yield _Live(bar)
     else:
         yield _tell
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how many steps of something are done, on a terminal only.
+
+    The bar is drawn when a step is done and never by a thread of its own, which would disturb what
+    is being timed.
+
+    Yields
+    ------
+    callable or None
+        To be called with the steps done and those there are; None where nothing is shown.
+    """
+    if not wanted():
+        yield None
+        return
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    screen = console(stderr=True)
+    with Bar(*columns, console=screen, transient=True, auto_refresh=False) as bar:
+        task = bar.add_task(for_terminal(title, multiline=False), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
 
 
 def describe(event: Progress) -> str:

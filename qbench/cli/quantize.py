@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from qbench.cli.options import ForceOption, JsonOption, ModelArgument, OutOption
 from qbench.errors import RequestError
-
-if TYPE_CHECKING:
-    from qbench.quant.quantize import Progress
 
 
 def quantize(
@@ -27,6 +22,7 @@ def quantize(
 
     OUT appears whole or not at all. `--force` replaces a model folder, nothing else.
     """
+    from qbench.cli.progress import steps
     from qbench.cli.terminal import print_json, refuse_existing
     from qbench.models.checkpoint import Checkpoint
     from qbench.models.hub import resolve
@@ -45,7 +41,7 @@ def quantize(
     if is_quantized(config):
         raise RequestError(f"{folder}: already quantized; start from the unquantized checkpoint")
     spec = decoder_spec(config, str(folder / "config.json"))
-    with Checkpoint.open(folder) as checkpoint, _progress(parsed.canonical) as listener:
+    with Checkpoint.open(folder) as checkpoint, steps(parsed.canonical) as listener:
         quantized = quantize_checkpoint(checkpoint, spec, parsed, listener)
         save_quantized(quantized, out, folder, force=force)
     n_bytes = _folder_bytes(out)
@@ -70,27 +66,3 @@ def quantize(
 def _folder_bytes(folder: Path) -> int:
     """Bytes of the files of a folder."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Progress | None]:
-    """Show weights done on a terminal; elsewhere this is short enough to be silent."""
-    from qbench.cli.progress import wanted
-
-    if not wanted():
-        yield None
-        return
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    from qbench.cli.terminal import console
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

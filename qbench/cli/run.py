@@ -14,6 +14,7 @@ from qbench.cli.options import (
     JsonOption,
     MemoryOption,
     ModeOption,
+    RecipesOption,
     ThreadsOption,
     checked_template,
 )
@@ -29,15 +30,7 @@ def run(
         list[str] | None,
         typer.Option("--model", "-m", metavar="MODEL", help="Model folder or hub id. Repeatable."),
     ] = None,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--recipe",
-            "-r",
-            metavar="RECIPE",
-            help="Such as f16, rtn-w4g32. Repeatable. Default: each model as stored.",
-        ),
-    ] = None,
+    recipe: RecipesOption = None,
     task: Annotated[
         list[str] | None,
         typer.Option("--task", "-t", metavar="TASK", help="Such as mmlu:lm-eval@5. Repeatable."),

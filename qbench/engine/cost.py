@@ -1,4 +1,4 @@
-"""Seconds that a rehearsed piece of work would take at a measured speed.
+"""Seconds that a rehearsed piece of work would take at a measured rates.
 
 A forward is bound by its products or by reading the weights, whichever takes longer; attention
 comes on top. It measures nothing itself.
@@ -14,7 +14,7 @@ from qbench.models import DecoderSpec, tensor_slots
 from qbench.models.spec import LINEAR_SLOTS
 
 
-class Speed(NamedTuple):
+class Rates(NamedTuple):
     """What a machine gives for a recipe and a mode.
 
     ``products_gmacs`` and ``attention_gmacs`` in 1e9 multiply-accumulates a second, ``read_gbs`` in
@@ -36,7 +36,7 @@ def attention_products(spec: DecoderSpec, keys: int) -> int:
     return 2 * spec.n_layers * spec.n_heads * spec.head_dim * keys
 
 
-def seconds_of(tally: Tally, spec: DecoderSpec, weight_bytes: int, speed: Speed) -> float:
+def seconds_of(tally: Tally, spec: DecoderSpec, weight_bytes: int, rates: Rates) -> float:
     """Return the seconds of all forwards of a tally.
 
     Parameters
@@ -45,12 +45,12 @@ def seconds_of(tally: Tally, spec: DecoderSpec, weight_bytes: int, speed: Speed)
     spec : DecoderSpec
     weight_bytes : int
         Bytes that a forward reads; the embedding may count, it is small beside the rest.
-    speed : Speed
+    rates : Rates
     """
     linear, head = linear_products(spec), spec.vocab_size * spec.hidden_size
-    reading = weight_bytes / (speed.read_gbs * 1e9)
-    total = attention_products(spec, tally.keys) / (speed.attention_gmacs * 1e9)
+    reading = weight_bytes / (rates.read_gbs * 1e9)
+    total = attention_products(spec, tally.keys) / (rates.attention_gmacs * 1e9)
     for (tokens, rows), times in tally.forwards.items():
-        products = (tokens * linear + rows * head) / (speed.products_gmacs * 1e9)
+        products = (tokens * linear + rows * head) / (rates.products_gmacs * 1e9)
         total += times * max(products, reading)
     return total

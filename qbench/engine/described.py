@@ -84,6 +84,11 @@ class Described:
         return self.spec
 
     @property
+    def runtime(self) -> Runtime:
+        """The decoder and its cache, for those who count or time what they do."""
+        return self._runtime
+
+    @property
     def threads(self) -> int:
         """Threads of a forward."""
         return self._runtime.threads

@@ -42,6 +42,8 @@ class Model(Described):
         Most tokens of one forward (see `qbench.engine.memory.default_batch_tokens`).
     batch_sequences : int or None
         Most sequences of one forward. Neither limit changes a result.
+    room : Room
+        What ids it reads, and how many in a row.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Model(Described):
         self._tokenizer = tokenizer
         self._saver = saver
         self.batch_tokens = runtime.batch_tokens
-        self._room = Room.of(spec, runtime.memory.longest)
+        self.room = Room.of(spec, runtime.memory.longest)
         self.batch_sequences: int | None = None
 
     @property
@@ -93,7 +95,7 @@ class Model(Described):
         RequestError
             No ids, too many, or an id outside the vocabulary.
         """
-        tokens = requests.token_ids(ids, self._room, "logits")
+        tokens = requests.token_ids(ids, self.room, "logits")
         step = self._limits.tokens
         with self._runtime.exclusive():
             sequence = self._runtime.new_sequence()
@@ -137,7 +139,7 @@ class Model(Described):
         RequestError
             An empty part, an id outside the vocabulary, or a pair that does not fit.
         """
-        asked = [requests.scoring_request(i, pair, self._room) for i, pair in enumerate(pairs)]
+        asked = [requests.scoring_request(i, pair, self.room) for i, pair in enumerate(pairs)]
         return scoring.score(self._runtime, asked, self._limits)
 
     def perplexity(
@@ -255,7 +257,7 @@ class Model(Described):
                 self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt,
                 max_new_tokens,
                 sampling,
-                self._room,
+                self.room,
             )
             for name, prompt in zip(names, given, strict=True)
         ]

@@ -21,8 +21,8 @@ from qbench.cli import main as module
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-c", "import sys; from qbench.cli.main import main; sys.exit(main())"]
 COMMANDS = (
-    "run", "quantize", "perplexity", "score", "generate", "compare", "ls", "show", "doctor",
-    "report", "export",
+    "run", "quantize", "perplexity", "score", "generate", "bench", "compare", "ls", "show",
+    "doctor", "report", "export",
 )  # fmt: skip
 
 

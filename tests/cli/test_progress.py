@@ -68,3 +68,19 @@ def test_it_can_be_turned_off(
     with module.progress() as listener:
         assert listener is None
     assert capsys.readouterr().err == ""
+
+
+def test_steps_are_a_bar_on_a_terminal_and_nothing_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with module.steps("rtn-w4g32") as on_step:
+        assert on_step is None
+    assert capsys.readouterr() == ("", "")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with module.steps("rtn-w4g32 evil\x1b]0;x\x07") as on_step:
+        assert on_step is not None
+        on_step(3, 12)
+        assert "rtn-w4g32 evil]0;x " in terminal.getvalue() and " 25%" in terminal.getvalue()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from engine.builders import awkward_pairs
 
-from qbench.engine.cost import Speed, attention_products, linear_products, seconds_of
+from qbench.engine.cost import Rates, attention_products, linear_products, seconds_of
 from qbench.engine.ends import Ends
 from qbench.engine.memory import share_out
 from qbench.engine.model import Model
@@ -110,7 +110,7 @@ def test_a_shared_prefix_is_computed_once_and_a_choice_takes_one_row(model, rng)
 def test_seconds_follow_from_products_and_bytes(model) -> None:
     spec = model.spec
     tally = Tally(Counter({(100, 10): 2, (1, 1): 5}), keys=1000)
-    speed = Speed(products_gmacs=1e-3, attention_gmacs=1e-4, read_gbs=1e-3)
+    rates = Rates(products_gmacs=1e-3, attention_gmacs=1e-4, read_gbs=1e-3)
     linear = spec.n_layers * (
         2 * spec.hidden_size * spec.n_heads * spec.head_dim
         + 2 * spec.hidden_size * spec.n_kv_heads * spec.head_dim
@@ -122,7 +122,7 @@ def test_seconds_follow_from_products_and_bytes(model) -> None:
     head = spec.vocab_size * spec.hidden_size
     n_bytes = 50 * (linear + head)  # so many that one token waits for them, a hundred do not
     expected = 2 * (100 * linear + 10 * head) / 1e6 + 5 * n_bytes / 1e6 + attention / 1e5
-    assert seconds_of(tally, spec, n_bytes, speed) == pytest.approx(expected)
+    assert seconds_of(tally, spec, n_bytes, rates) == pytest.approx(expected)
 
 
 def test_a_rehearsal_writes_nothing(model, tmp_path) -> None:
