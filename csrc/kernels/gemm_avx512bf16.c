@@ -13,15 +13,15 @@
 QB_ISA_BEGIN(QB_TARGET_AVX512BF16)
 #include "kernels/simd_avx512bf16.h"
 
-enum { PAIR_BYTES = 4 * QB_PANEL_ROWS, UNIT_PAIRS = QB_UNIT_LEN / 2, PREFETCH = 9216 };
+enum { PAIR_BYTES = 4 * QB_PANEL_ROWS, UNIT_PAIRS = QB_UNIT_LEN / 2 };
 
 /* One pair of inputs of 32 rows times that of M tokens. */
 QB_INLINE void add_pair(const int M, vf (*acc)[2], const uint8_t *w, const uint8_t *x)
 {
     const vi w0 = vi_load((const int32_t *)(const void *)w),
              w1 = vi_load((const int32_t *)(const void *)(w + 64));
-    __builtin_prefetch(w + PREFETCH);
-    __builtin_prefetch(w + PREFETCH + 64);
+    __builtin_prefetch(w + QB_PREFETCH);
+    __builtin_prefetch(w + QB_PREFETCH + 64);
     QB_UNROLL(8)
     for (int m = 0; m < M; m++) {
         const vi two = vi_broadcast4(x + 32 * m);

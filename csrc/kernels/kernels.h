@@ -42,6 +42,10 @@ typedef enum {
  * and 42 %). Scales (block, token) and sums (segment, token) lie by tile as well. */
 enum { QB_TILE = 6, QB_LONE_TILE = 8 };
 
+/* Bytes ahead in the weights' stream: 1.3 to 2.5 times as fast at 2 to 16 tokens, nothing at 512; 2 KB
+ * are too near, 36 KB too far. */
+enum { QB_PREFETCH = 9216 };
+
 typedef struct {
     qb_act_form form;
     size_t n_tokens, n_tiles;
