@@ -6,14 +6,16 @@ import os
 import zlib
 from pathlib import Path
 
+# Before anything is imported that reads them: no test may reach for the network, a tokenizer that
+# has started threads warns at every fork, and OpenBLAS spins for cores that other processes have
+# (the references took 20 times as long on a busy machine).
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import numpy as np
 import pytest
-
-# Before anything is imported that reads them: no test may reach for the network, and a tokenizer
-# that has started threads warns at every fork.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 # Machines are shared: how long an example takes there says nothing about the code.
 hypothesis.settings.register_profile("shared", deadline=None)

@@ -7,7 +7,7 @@ attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -55,8 +55,15 @@ class Spec(Protocol):
         """The rotary embedding."""
 
 
+Watch = Callable[[str, np.ndarray], None]
+"""Is told the name of a matrix and the activations that it multiplies, float64 of shape (n, in)."""
+
+
 def reference_logits(
-    spec: Spec, weights: Mapping[str, np.ndarray], ids: Sequence[int] | np.ndarray
+    spec: Spec,
+    weights: Mapping[str, np.ndarray],
+    ids: Sequence[int] | np.ndarray,
+    watch: Watch | None = None,
 ) -> np.ndarray:
     """Logits of every position.
 
@@ -68,36 +75,41 @@ def reference_logits(
         Float arrays (not bits) by the names of Hugging Face's Llama.
     ids
         Token ids, shape (n,), BOS included where the model wants it.
+    watch
+        Called before every matrix product, in the order of the computation: seven in each layer,
+        then the head, under the name of the embedding if it is tied.
 
     Returns
     -------
     numpy.ndarray
         float64, shape (n, vocab).
     """
+
+    def product(x: np.ndarray, matrix: str) -> np.ndarray:
+        if watch is not None:
+            watch(f"{matrix}.weight", x)
+        return linear(x, weights[f"{matrix}.weight"])
+
     positions = np.arange(len(ids))
     inv_freq = spec.rope.inv_freq(spec.head_dim)
     x = np.asarray(weights["model.embed_tokens.weight"][np.asarray(ids)], np.float64)
     for layer in range(spec.n_layers):
-        prefix = f"model.layers.{layer}."
-        own = {
-            name.removeprefix(prefix).removesuffix(".weight"): array
-            for name, array in weights.items()
-            if name.startswith(prefix)
-        }
-        normed = rms_norm(x, own["input_layernorm"], spec.norm_eps)
+        own = f"model.layers.{layer}"
+        normed = rms_norm(x, weights[f"{own}.input_layernorm.weight"], spec.norm_eps)
         heads = (len(ids), -1, spec.head_dim)
-        query = linear(normed, own["self_attn.q_proj"]).reshape(heads)
-        key = linear(normed, own["self_attn.k_proj"]).reshape(heads)
-        value = linear(normed, own["self_attn.v_proj"]).reshape(heads)
+        query = product(normed, f"{own}.self_attn.q_proj").reshape(heads)
+        key = product(normed, f"{own}.self_attn.k_proj").reshape(heads)
+        value = product(normed, f"{own}.self_attn.v_proj").reshape(heads)
         mixed = causal_attention(
             rotate(query, positions, inv_freq), rotate(key, positions, inv_freq), value
         )
-        x = x + linear(mixed.reshape(len(ids), -1), own["self_attn.o_proj"])
-        normed = rms_norm(x, own["post_attention_layernorm"], spec.norm_eps)
-        x = x + swiglu(normed, own["mlp.gate_proj"], own["mlp.up_proj"], own["mlp.down_proj"])
+        x = x + product(mixed.reshape(len(ids), -1), f"{own}.self_attn.o_proj")
+        normed = rms_norm(x, weights[f"{own}.post_attention_layernorm.weight"], spec.norm_eps)
+        gate = product(normed, f"{own}.mlp.gate_proj")
+        up = product(normed, f"{own}.mlp.up_proj")
+        x = x + product(swiglu(gate, up), f"{own}.mlp.down_proj")
     x = rms_norm(x, weights["model.norm.weight"], spec.norm_eps)
-    head = "model.embed_tokens.weight" if spec.tied_head else "lm_head.weight"
-    return linear(x, weights[head])
+    return product(x, "model.embed_tokens" if spec.tied_head else "lm_head")
 
 
 def reference_logprobs(

@@ -50,9 +50,9 @@ def silu(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def swiglu(x: np.ndarray, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Gated feed-forward layer: ``down(silu(gate(x)) * up(x))`` (Shazeer 2020)."""
-    return linear(silu(linear(x, gate)) * linear(x, up), down)
+def swiglu(gate: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Gate of the feed-forward layer ``down(silu(gate(x)) * up(x))`` (Shazeer 2020)."""
+    return silu(gate) * np.asarray(up, np.float64)
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

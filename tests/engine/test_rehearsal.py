@@ -73,8 +73,10 @@ def assert_alike(watch: Watch, tally: Tally) -> None:
     assert tally.most_pages == watch.most_pages
 
 
+@pytest.mark.parametrize("group", [1, 2048])
 @pytest.mark.parametrize("tokens", [7, 64, 2048])
-def test_scoring_is_told_exactly(tokens, model, rng, monkeypatch) -> None:
+def test_scoring_is_told_exactly(tokens, group, model, rng, monkeypatch) -> None:
+    monkeypatch.setattr("qbench.engine.scoring.GROUP_TOKENS", group)
     watch, rehearsed, tally = both(model, monkeypatch, batch_tokens=tokens, batch_sequences=9)
     pairs = awkward_pairs(rng, model.spec.vocab_size, model.context_length)
     model.loglikelihood_tokens(pairs)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from engine.builders import arrays, awkward_pairs, brute_force, from_memory, sequences_alive
 
+from qbench import core
 from qbench.engine import memory as memory_module
+from qbench.engine import scoring
 from qbench.engine.scoring import _Answers
 from qbench.errors import NonFiniteError, RequestError
 
@@ -16,6 +18,12 @@ from qbench.errors import NonFiniteError, RequestError
 @pytest.fixture
 def pairs(rng, model):
     return awkward_pairs(rng, model.spec.vocab_size, model.context_length)
+
+
+@pytest.fixture
+def small_groups(monkeypatch) -> None:
+    """Plan no more reads together than fit one forward: then few requests make many groups."""
+    monkeypatch.setattr(scoring, "GROUP_TOKENS", 1)
 
 
 def check(model, pairs) -> np.ndarray:
@@ -34,7 +42,7 @@ def test_equals_the_sum_of_log_softmax(model, pairs) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["f32", "bf16", "rtn-w8g32-sym", "rtn-w3gr+kv32"])
-@pytest.mark.parametrize("mode", ["exact", "faithful"])
+@pytest.mark.parametrize("mode", core.MODES)
 def test_equals_the_sum_of_log_softmax_for(recipe, mode, loaded, tiny_model, rng) -> None:
     model = loaded(tiny_model, recipe, mode=mode)
     check(model, awkward_pairs(rng, model.spec.vocab_size, model.context_length, n=2))
@@ -50,6 +58,7 @@ def test_greedy_continuations_are_found(model, rng) -> None:
     assert not model.loglikelihood_tokens(wrong)["is_greedy"].any()
 
 
+@pytest.mark.usefixtures("small_groups")
 def test_bitwise_equal_whatever_the_batches(loaded, tiny_model, rng) -> None:
     """Batch limits, threads and the order of the requests change no bit of a result."""
     models = [loaded(tiny_model, "rtn-w4g32", threads=n) for n in (1, 2)]
@@ -72,6 +81,7 @@ def test_bitwise_equal_one_by_one(model, pairs) -> None:
     assert [row.tobytes() for row in together] == [row.tobytes() for row in alone]
 
 
+@pytest.mark.usefixtures("small_groups")
 def test_shared_prefixes_are_computed_once(model, rng, monkeypatch) -> None:
     """Groups as small as one forward still share their long stem with the group before."""
     stem = [int(i) for i in rng.integers(0, 400, 150)]
@@ -193,6 +203,7 @@ class Boom(RuntimeError):
     """Nobody else raises this."""
 
 
+@pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("error", [Boom, KeyboardInterrupt, NonFiniteError])
 @pytest.mark.parametrize("at", ["before", "after"])
 def test_everything_is_released_after(error, at, model, pairs, monkeypatch) -> None:

@@ -85,6 +85,33 @@ def test_a_prefix_has_the_same_logits(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(reference_logits(spec, weights, ids[:size]), whole[:size])
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_every_product_is_told_before_it_is_computed(tied: bool, rng: np.random.Generator) -> None:
+    spec = small_spec(tied_head=tied)
+    weights, ids = random_weights(spec, rng), rng.integers(0, 11, 9)
+    told: list[tuple[str, np.ndarray]] = []
+    logits = reference_logits(spec, weights, ids, lambda name, x: told.append((name, x)))
+    np.testing.assert_array_equal(logits, reference_logits(spec, weights, ids))
+    linears = [s.name for s in tensor_slots(spec) if s.name.endswith("_proj.weight")]
+    head = "model.embed_tokens.weight" if tied else "lm_head.weight"
+    assert [name for name, _ in told] == [*linears, head]
+    x = dict(told)
+    y = {name: inputs @ weights[name].astype(float).T for name, inputs in told}
+    np.testing.assert_allclose(y[head], logits, rtol=1e-12)
+    for layer in range(2):
+        own = f"model.layers.{layer}"
+        for names in (("self_attn.q", "self_attn.k", "self_attn.v"), ("mlp.gate", "mlp.up")):
+            first, *others = (x[f"{own}.{name}_proj.weight"] for name in names)
+            assert all(other is first for other in others)
+        gate, up = (y[f"{own}.mlp.{name}_proj.weight"] for name in ("gate", "up"))
+        inner = gate / (1 + np.exp(-gate)) * up
+        np.testing.assert_allclose(x[f"{own}.mlp.down_proj.weight"], inner, rtol=1e-9)
+    # The first token sees itself alone: what is mixed are its own values.
+    values = y["model.layers.0.self_attn.v_proj.weight"][0].reshape(2, 6)
+    mixed = x["model.layers.0.self_attn.o_proj.weight"][0].reshape(4, 6)
+    np.testing.assert_allclose(mixed, values[[0, 0, 1, 1]], rtol=1e-12)
+
+
 ROPES = [RopeSpec(1e4), RopeSpec(5e5, "linear", 3.0), RopeSpec(1e4, "llama3", 8.0, 1.0, 4.0, 32)]
 
 
