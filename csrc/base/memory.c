@@ -1,25 +1,43 @@
+#define _DEFAULT_SOURCE
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-qb_status qb_alloc_unset(void **out, size_t count, size_t size)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Not zeroed; *bytes becomes the size in whole units of the alignment. */
+static qb_status allocate(void **out, size_t *bytes, size_t count, size_t size, size_t alignment)
 {
-    size_t bytes;
     *out = NULL;
-    QB_TRY(qb_mul(&bytes, count, size));
-    QB_REQUIRE(bytes <= SIZE_MAX / 2, QB_ERR_NOMEM);
-    bytes = qb_round_up(QB_MAX(bytes, (size_t)1), QB_ALIGN);
-    void *block = aligned_alloc(QB_ALIGN, bytes);
-    QB_REQUIRE(block != NULL, QB_ERR_NOMEM);
-    *out = block;
-    return QB_OK;
+    QB_TRY(qb_mul(bytes, count, size));
+    QB_REQUIRE(*bytes <= SIZE_MAX / 2, QB_ERR_NOMEM);
+    *bytes = qb_round_up(QB_MAX(*bytes, (size_t)1), alignment);
+    *out = aligned_alloc(alignment, *bytes);
+    return *out == NULL ? QB_ERR_NOMEM : QB_OK;
 }
 
 qb_status qb_alloc(void **out, size_t count, size_t size)
 {
-    QB_TRY(qb_alloc_unset(out, count, size));
-    memset(*out, 0, qb_round_up(QB_MAX(count * size, (size_t)1), QB_ALIGN));
+    size_t bytes;
+    QB_TRY(allocate(out, &bytes, count, size, QB_ALIGN));
+    memset(*out, 0, bytes);
+    return QB_OK;
+}
+
+qb_status qb_alloc_stream(void **out, size_t count, size_t size)
+{
+    size_t bytes;
+    QB_TRY(qb_mul(&bytes, count, size));
+    const bool huge = bytes >= 2 * HUGE_PAGE;
+    QB_TRY(allocate(out, &bytes, count, size, huge ? HUGE_PAGE : QB_ALIGN));
+#if defined(__linux__)
+    if (huge) /* a wish: without them everything is the same, but slower */
+        (void)madvise(*out, bytes, MADV_HUGEPAGE);
+#endif
     return QB_OK;
 }
 

@@ -8,8 +8,11 @@
 
 /* Zeroed block of count * size bytes, 64-byte aligned; freed by qb_free. */
 qb_status qb_alloc(void **out, size_t count, size_t size);
-/* The same, not zeroed: for large blocks whose every byte the threads of a team then write. */
-qb_status qb_alloc_unset(void **out, size_t count, size_t size);
+/* The same for weights, not zeroed: every byte is then written once, by the threads of a team, and
+ * read many times. Large blocks ask for huge pages, which are read faster (two threads, interleaved:
+ * 48 -> 63 GB/s, and 33 -> 36 while the host is busy) but may take long to get: not for buffers that a
+ * forward waits for. */
+qb_status qb_alloc_stream(void **out, size_t count, size_t size);
 void qb_free(void *block);
 
 /* out = a * b, or QB_ERR_RANGE on overflow. */

@@ -20,8 +20,10 @@ QB_INLINE void add_pair(const int M, vf (*acc)[2], const uint8_t *w, const uint8
 {
     const vi w0 = vi_load((const int32_t *)(const void *)w),
              w1 = vi_load((const int32_t *)(const void *)(w + 64));
-    __builtin_prefetch(w + QB_PREFETCH);
-    __builtin_prefetch(w + QB_PREFETCH + 64);
+    if (M > 1)
+        __builtin_prefetch(w + QB_PREFETCH);
+    if (M > 1)
+        __builtin_prefetch(w + QB_PREFETCH + 64);
     QB_UNROLL(8)
     for (int m = 0; m < M; m++) {
         const vi two = vi_broadcast4(x + 32 * m);

@@ -19,7 +19,7 @@ static qb_status create(qb_tensor **out, qb_format format, qb_scale_type scale_t
     if (status == QB_OK)
         status = qb_panel_bytes(&panel_bytes, format, scale_type, &tensor->grid);
     if (status == QB_OK)
-        status = qb_alloc_unset(&panels, qb_n_panels(n_rows), panel_bytes);
+        status = qb_alloc_stream(&panels, qb_n_panels(n_rows), panel_bytes);
     if (status != QB_OK) {
         qb_tensor_free(tensor);
         return status;
