@@ -27,11 +27,12 @@ from qbench.models.spec import decoder_spec, read_config
 from qbench.tasks import ChoiceRequest, get_task, parse_task
 
 SHAPE, TASK = "0.5b", "mmlu:lm-eval@5"
+RECIPE = "rtn-w4g128-sym+head8"  # as in bench_models
 SUBJECTS = "abstract_algebra,business_ethics"
 FAST, FAITHFUL, BF16, LM_EVAL = "qbench fast", "qbench faithful", "qbench bf16", "lm-eval hf bf16"
 ENTRIES = (
-    Entry(FAST, "run_qbench", {"recipe": "rtn-w4g32+head8", "mode": "fast"}),
-    Entry(FAITHFUL, "run_qbench", {"recipe": "rtn-w4g32+head8", "mode": "faithful"}),
+    Entry(FAST, "run_qbench", {"recipe": RECIPE, "mode": "fast"}),
+    Entry(FAITHFUL, "run_qbench", {"recipe": RECIPE, "mode": "faithful"}),
     Entry(BF16, "run_qbench", {"recipe": "bf16", "mode": "faithful"}),
     Entry(LM_EVAL, "run_lm_eval", {"batch": 8}),
 )

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 import qbench
 from benchmarks import bench_documents, bench_kernels, bench_models, bench_packing, contest, shapes
 from benchmarks.harness import machine
@@ -32,6 +34,7 @@ SMALL_MODEL = shapes.SHARED / "models" / "babyllama-tok105" / "hf"
 SMALL_TEXT = shapes.SHARED / "data" / "wikitext2" / "wiki.test.raw"
 SMALL_TOKENS = 60_000
 ATTENTION = (2048, 32, 8, 64)
+WARM_TRIALS = 30
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Line:
         mark = "aim" if self.found >= self.aim else "floor" if self.found >= self.floor else "BELOW"
         return (
             f"{self.what:58}{self.floor:>8.4g}{self.aim:>8.4g}{self.found:>9.4g}{bound:>9}  "
-            f"{self.unit:12}{mark:6}{self.note}"
+            f"{self.unit:15}{mark:6}{self.note}"
         )
 
 
@@ -63,6 +66,15 @@ class Effort:
     threads: int
     rounds: int
     documents: int | None
+
+
+def cached_rate(fmt: bench_kernels.Format, mode: str, threads: int) -> float:
+    """GB/s of one token on weights that stay in the third-level cache: what instructions allow."""
+    tensor = fmt.tensor(np.random.default_rng(0), (2048, 4096))
+    best = min(
+        core.time_products([[tensor]], 1, mode=mode, threads=threads) for _ in range(WARM_TRIALS)
+    )
+    return tensor.nbytes / best * 1e-9
 
 
 def kernels(effort: Effort) -> Iterator[Line]:
@@ -86,10 +98,12 @@ def kernels(effort: Effort) -> Iterator[Line]:
         peak = peaks.bf16_gmacs if name == "bf16" else peaks.int_gmacs
         for (mode, n), timing in timings.items():
             if n == 1:
+                warm = cached_rate(fmt, mode, effort.threads)
                 yield Line(
                     f"matrix x vector, {name}, {mode}", "% of read", 85, 95,
-                    100 * n_bytes / timing.least * 1e-9 / peaks.read_gbs, 100,
-                    f"read {peaks.read_gbs:.1f} GB/s",
+                    100 * n_bytes / timing.least * 1e-9 / peaks.read_gbs,
+                    100 * min(1.0, warm / peaks.read_gbs),
+                    f"read {peaks.read_gbs:.1f}, the kernel from the cache {warm:.0f} GB/s",
                 )  # fmt: skip
             elif (name, mode, n) in targets:
                 floor, aim = targets[name, mode, n]

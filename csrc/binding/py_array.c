@@ -101,10 +101,15 @@ bool qb_sampling_argument(double temperature, Py_ssize_t top_k, double top_p, qb
     return ok;
 }
 
+/* To about 4 ms, at a tenth of the price: it is asked for after every piece of work. */
 static int64_t now_ns(void)
 {
     struct timespec t;
+#if defined(CLOCK_MONOTONIC_COARSE)
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+#else
     clock_gettime(CLOCK_MONOTONIC, &t);
+#endif
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 

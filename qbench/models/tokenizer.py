@@ -34,6 +34,7 @@ class Tokenizer:
             self._backend.no_padding()
             self._post_adds = self._backend.num_special_tokens_to_add(False) > 0
         self._files = files
+        self._last_context: tuple[str | None, tuple[int, ...]] = (None, ())
         self.vocab_size = max(files.ids.values(), default=-1) + 1
         self.unk_id = files.unk_id
         self.bos_id = self._named_id("bos_token", spec.bos_token_id)
@@ -176,12 +177,20 @@ class Tokenizer:
             return [self.prefix_id], ids
         stripped = context.rstrip()
         continuation = context[len(stripped) :] + continuation
-        context_ids = self.encode(stripped)
+        context_ids = self._encode_context(stripped)
         if policy == "whole":
             following = self.encode(stripped + continuation)[len(context_ids) :]
         else:
             following = self.encode(continuation, bos=False)
         return context_ids or [self.prefix_id], following
+
+    def _encode_context(self, context: str) -> list[int]:
+        """Encode a context, the same one as before from memory: choices come one after another."""
+        last, ids = self._last_context
+        if context != last:
+            ids = tuple(self.encode(context))
+            self._last_context = (context, ids)
+        return list(ids)
 
     @property
     def chat_template(self) -> str | None:
