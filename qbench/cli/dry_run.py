@@ -16,6 +16,7 @@ from qbench.engine.memory import GIB, Memory, default_batch_tokens, share_out
 from qbench.engine.rehearsal import Tally, rehearse
 from qbench.errors import QbenchError
 from qbench.study.execute import run_items
+from qbench.study.schedule import SHARD_ITEMS
 from qbench.tasks import ChoiceRequest, Prepared, TaskSpec, get_task
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from qbench.study.study import Study
     from qbench.tasks import PreparedItem
 
-SHARD_ITEMS = 64
 MOST_SHARDS = 4
 """Shards of a task that are rehearsed, evenly spread; what they need is scaled up to all items."""
 

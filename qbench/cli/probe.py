@@ -37,7 +37,7 @@ def kv_page_bytes(spec: DecoderSpec, recipe: Recipe, mode: str) -> int:
 
 
 def rates_of(spec: DecoderSpec, recipe: Recipe, mode: str, threads: int) -> Rates:
-    """Measure products, attention and reading for a quarter of a second each."""
+    """Measure products and attention (milliseconds each) and reading (a second, once)."""
     kv_format = kv_format_of(recipe, mode)
     heads = (spec.n_heads, spec.n_kv_heads, spec.head_dim)
     return Rates(

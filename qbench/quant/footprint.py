@@ -11,13 +11,13 @@ import math
 from qbench.models.spec import DecoderSpec
 from qbench.quant.floats import TYPE_BITS
 from qbench.quant.layout import Place, places
+from qbench.quant.quantize import STORED_RECIPES
 from qbench.quant.recipe import Recipe
 from qbench.quant.tensor import n_groups
 
 PANEL_ROWS, UNIT = 32, 16
 ZERO_BYTES = 64
 NORM_BYTES = 4
-DENSE = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 def weight_bytes(spec: DecoderSpec, recipe: Recipe) -> int:
@@ -30,7 +30,7 @@ def weight_bytes(spec: DecoderSpec, recipe: Recipe) -> int:
     recipe
         One that gives codes, or floats.
     """
-    return sum(_bytes(place, DENSE[spec.stored_dtype]) for place in places(spec, recipe))
+    return sum(_bytes(place, STORED_RECIPES[spec.stored_dtype]) for place in places(spec, recipe))
 
 
 def _bytes(place: Place, stored: str) -> int:
