@@ -48,7 +48,7 @@ MemoryOption = Annotated[
     typer.Option(
         "--memory",
         metavar="GIB",
-        help="For weights, activations and cache of all workers. Default: 2 GiB of cache or 3 contexts.",
+        help="For weights, activations and cache of all workers. Default: 2 GiB of cache.",
     ),
 ]
 DataOption = Annotated[
