@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbench._version import __version__
+from qbench.idle import short_spinning
 
 try:
-    from qbench import _core
+    with short_spinning():
+        from qbench import _core
 except ImportError as error:  # pragma: no cover - needs a broken installation
     if "QBENCH_ISA" in str(error):
         raise

@@ -12,6 +12,7 @@ from core.builders import Packed, Shape, build, forward, logits_of, pack_codes, 
 from core.scripts import output_of, start
 
 from qbench import core
+from qbench.idle import SPINS, short_spinning
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -43,8 +44,22 @@ def test_many_tokens_are_shared_by_tokens(mode: str, dtype: str, rng: np.random.
     built = build(rng, shape, mode=mode, quantized=quantized)
     ids = rng.integers(0, 61, 301).tolist()
     alone = logits_of(built, ids, chunk=7)
-    for threads in (1, 2, 3, 4):
+    for threads in (1, *[2, 3, 4] * 8):  # on a busy machine threads seldom meet
         np.testing.assert_array_equal(logits_of(built, ids, threads=threads), alone)
+
+
+@pytest.mark.parametrize("own", ["", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
+def test_idle_threads_are_told_not_to_spin(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the core is loaded, and only where the user has not said how long."""
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    if own:
+        monkeypatch.setenv(own, "active")
+    before = dict(os.environ)
+    with short_spinning():
+        inside = dict(os.environ)
+    assert dict(os.environ) == before
+    assert inside == before if own else inside == before | {"GOMP_SPINCOUNT": SPINS}
 
 
 def ticks_of(pid: int) -> int:
