@@ -192,6 +192,7 @@ class _Stage:
         """Run some shards on a model that counts; with the number of their items."""
         batch_tokens = default_batch_tokens(self.threads)
         model, tally = rehearse(self.reader.spec, self.reader.tokenizer, memory, batch_tokens)
+        model.keep_prefix = True  # as a study does
         shards = _shards(prepared.items)
         for shard in shards:
             run_items(model, prepared, shard, seed=self.study.seed)

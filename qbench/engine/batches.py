@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qbench.engine import trie
+from qbench.engine.prefix import Anchor
 from qbench.engine.runtime import Runtime
 from qbench.engine.trie import Ids, Node
 from qbench.errors import RequestError
@@ -28,14 +29,6 @@ class Limits:
             raise RequestError(f"batch_tokens must be 1 or more, not {self.tokens}")
         if self.sequences is not None and self.sequences < 1:
             raise RequestError(f"batch_sequences must be 1 or more, not {self.sequences}")
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A sequence of the cache and the tokens at its beginning that others may share."""
-
-    sequence: int
-    ids: Ids
 
 
 def plan(reads: Sequence[Ids], limits: Limits, anchor: Anchor | None) -> list[Node]:

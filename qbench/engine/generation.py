@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qbench.engine import batches, trie
-from qbench.engine.batches import Anchor, Limits
+from qbench.engine.batches import Limits
 from qbench.engine.ends import Ends
 from qbench.engine.memory import pages_of
+from qbench.engine.prefix import Anchor
 from qbench.engine.runtime import Run, Runtime
 from qbench.engine.trie import Ids, Node
 from qbench.errors import NonFiniteError

@@ -75,6 +75,21 @@ class Model(Described):
         return self._tokenizer
 
     @property
+    def keep_prefix(self) -> bool:
+        """Whether a call of ``loglikelihood`` leaves the last it read in the cache, for the next.
+
+        Off by default. Where calls share a beginning, as the parts of a few-shot task do, the next
+        call does not compute it again. No result depends on it. The cache keeps up to one context
+        until it is switched off.
+        """
+        return self._runtime.prefix.wanted
+
+    @keep_prefix.setter
+    def keep_prefix(self, wanted: bool) -> None:
+        with self._runtime.exclusive(reuse=wanted):
+            self._runtime.prefix.wanted = wanted
+
+    @property
     def _limits(self) -> Limits:
         return Limits(self.batch_tokens, self.batch_sequences)
 

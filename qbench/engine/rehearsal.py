@@ -21,6 +21,7 @@ from qbench.core import PAGE_TOKENS
 from qbench.engine.described import Provenance
 from qbench.engine.memory import Memory, pages_of
 from qbench.engine.model import Model
+from qbench.engine.prefix import KeptPrefix
 from qbench.engine.runtime import NOTHING, Run, Scored
 from qbench.engine.trie import Ids
 from qbench.errors import RequestError
@@ -84,14 +85,17 @@ class Rehearsal:
         self.context_pages = pages_of(memory.longest)
         self.tally = Tally()
         self.kept: dict[int, int] = {}
+        self.prefix = KeptPrefix(self.release)
         self._pages: dict[int, list[int]] = {}
         self._lengths: dict[int, int] = {}
         self._users: Counter[int] = Counter()
         self._next = 0
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self, *, reuse: bool = False) -> Iterator[None]:
         """Nobody else is there."""
+        if not reuse:
+            self.prefix.drop()
         yield
 
     @property

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qbench import core
 from qbench.core import PackedTensor
 from qbench.engine.memory import default_batch_tokens, pages_of, share_out
+from qbench.engine.prefix import KeptPrefix
 from qbench.engine.trie import Ids
 from qbench.errors import CapacityError, RequestError
 from qbench.models import DecoderSpec
@@ -97,6 +98,8 @@ class Runtime:
         How they were shared out.
     batch_tokens : int
         Tokens of a forward for which there is room.
+    prefix : KeptPrefix
+        What scoring leaves for the next call.
     """
 
     def __init__(
@@ -158,17 +161,22 @@ class Runtime:
         self.capacity_pages = self.memory.pages
         self.cache = core.Cache(*shape, self.capacity_pages)
         self.kept: dict[int, int] = {}
+        self.prefix = KeptPrefix(self.release)
         self._highest = 0
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self, *, reuse: bool = False) -> Iterator[None]:
         """Queue behind other calls; not to be nested.
+
+        What the call before left in ``prefix`` goes, unless it is to be reused.
 
         Sequences made inside are the caller's to release or to put into ``kept``, which maps a
         sequence that lives on to the pages that it may need. If an exception leaves the block, all
         others are released here: Ctrl-C may come between the making of a sequence and its noting.
         """
         with self._lock:
+            if not reuse:
+                self.prefix.drop()
             try:
                 yield
             except BaseException:

@@ -3,7 +3,8 @@
 A request is a context and a continuation; what the model must read is both without the last
 token. Reads are sorted, taken in groups of bounded size, and each group's tree of runs is computed
 in packed batches. The last read of a group stays in the cache for the next group, so that a long
-common prefix (the shots of a subject) survives. Values do not depend on any of this.
+common prefix (the shots of a subject) survives; on request also for the next call
+(`qbench.engine.prefix`). Values do not depend on any of this.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from qbench.core import PAGE_TOKENS
 from qbench.engine import batches, trie
-from qbench.engine.batches import Anchor, Limits
+from qbench.engine.batches import Limits
 from qbench.engine.memory import pages_of
+from qbench.engine.prefix import Anchor
 from qbench.engine.runtime import NOTHING, Run, Runtime
 from qbench.engine.trie import Ids, Node
 
@@ -121,17 +123,16 @@ def score(
     """
     answers = _Answers(requests)
     reads = _reads(requests, answers)
-    with runtime.exclusive():
+    with runtime.exclusive(reuse=True):
         # The anchor of a group and the group itself must fit together.
         max_pages = runtime.free_pages - runtime.context_pages - 1
-        anchor: Anchor | None = None
+        anchor = runtime.prefix.take()
         for group in _groups(reads, max(limits.tokens, GROUP_TOKENS), max_pages):
             following = _compute(runtime, group, answers, limits, anchor)
             if anchor is not None:
                 runtime.release(anchor.sequence)
             anchor = following
-        if anchor is not None:
-            runtime.release(anchor.sequence)
+        runtime.prefix.leave(anchor)
     return answers.results()
 
 
@@ -195,8 +196,6 @@ def _usable(anchor: Anchor | None, group: Sequence[_Read], answers: _Answers) ->
     end = len(anchor.ids)
     for read in group:
         shared = trie.common_prefix(anchor.ids, read.ids)
-        if shared == 0:  # nor do those that sort behind it share anything
-            break
         first_wanted = int(answers.positions[read.slots[0]])
         if first_wanted < shared:
             end = min(end, first_wanted)

@@ -85,7 +85,12 @@ def evaluate(
         "stride": stride,
         "repeat": 0,
     }
-    return Results([_evaluate_task(session, job | {"task": text}) for text in wanted])
+    keeps = getattr(model, "keep_prefix", None)
+    try:
+        return Results([_evaluate_task(session, job | {"task": text}) for text in wanted])
+    finally:
+        if keeps is not None:  # the session switched it on
+            model.keep_prefix = keeps
 
 
 def _evaluate_task(session: Session, job: dict[str, Any]) -> CellView:

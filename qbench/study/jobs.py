@@ -117,6 +117,8 @@ class Session:
             self._model = self._load(
                 path, recipe=recipe, mode=mode, threads=threads, chat_template=template, **more
             )
+            if hasattr(self._model, "keep_prefix"):
+                self._model.keep_prefix = True  # shards of a task share their shots
             self._model_key = key
         return self._model
 

@@ -85,6 +85,18 @@ def test_scoring_is_told_exactly(tokens, group, model, rng, monkeypatch) -> None
     assert_alike(watch, tally)
 
 
+def test_a_kept_prefix_is_told_exactly(model, rng, monkeypatch) -> None:
+    watch, rehearsed, tally = both(model, monkeypatch, keep_prefix=True)
+    shots = rng.integers(3, 400, 70).tolist()
+    for _ in range(3):
+        pairs = [(shots + ids, [5]) for ids in rng.integers(3, 400, (4, 9)).tolist()]
+        model.loglikelihood_tokens(pairs)
+        rehearsed.loglikelihood_tokens(pairs)
+    assert tally.n_tokens == 70 + 3 * 4 * 9
+    assert_alike(watch, tally)
+    model.keep_prefix = False
+
+
 def test_generation_is_told_exactly_where_nothing_ends_early(model, rng, monkeypatch) -> None:
     monkeypatch.setattr(model, "_ends", lambda *_: Ends((), (), None, False))
     watch, rehearsed, tally = both(model, monkeypatch, batch_tokens=50, batch_sequences=3)

@@ -101,6 +101,43 @@ def test_shared_prefixes_are_computed_once(model, rng, monkeypatch) -> None:
         assert sum(computed) == 150 + 12 * 21
 
 
+def test_a_prefix_is_kept_for_the_next_call(model, rng, monkeypatch) -> None:
+    """On request only; what it saves is not computed again, and no bit changes."""
+    stem = [int(i) for i in rng.integers(0, 400, 90)]
+    parts = [
+        [([*stem, *ids], [1, 2]) for ids in rng.integers(0, 400, (3, 20)).tolist()] for _ in "ab"
+    ]
+    other = [([int(i) for i in rng.integers(0, 400, 50)], [7])]
+    calls = [parts[0], parts[1], other, parts[1], parts[1][:1], parts[0]]
+    expected = [model.loglikelihood_tokens(pairs).tobytes() for pairs in calls]
+    computed = []
+    forward = type(model._runtime).forward
+
+    def counted(self, runs, *args):
+        computed[-1] += sum(len(run.tokens) for run in runs)
+        return forward(self, runs, *args)
+
+    monkeypatch.setattr(type(model._runtime), "forward", counted)
+    for keep, shared in ((False, 0), (True, 90)):
+        model.keep_prefix = keep
+        computed.clear()
+        for pairs, answer in zip(calls, expected, strict=True):
+            computed.append(0)
+            assert model.loglikelihood_tokens(pairs).tobytes() == answer
+        whole = 90 + 3 * 21
+        # The last read of parts[1] is kept; the call after it asks for its first alone.
+        assert computed[0] == computed[3] == whole
+        assert computed[1] == whole - shared
+        assert computed[2] == 50 and computed[4] in (90 + 21 - shared, 2)
+        assert computed[5] == whole - shared
+    assert model._runtime.cache.pages_used > 0
+    model.generate([stem], 1)
+    assert model._runtime.cache.pages_used == 0  # whatever else wants the cache finds it empty
+    model.loglikelihood_tokens(other)
+    model.keep_prefix = False
+    assert model._runtime.cache.pages_used == 0
+
+
 @pytest.mark.parametrize("tokens", [16, 2048])
 def test_a_small_cache_is_enough(tokens, rng, monkeypatch) -> None:
     """With no more pages than are promised, any requests fit, even beside an open stream."""
