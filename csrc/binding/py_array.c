@@ -132,3 +132,16 @@ int qb_poll_signals(void *context)
     poll->next_ns = now_ns() + POLL_INTERVAL_NS;
     return stop;
 }
+
+int qb_float_typenum(qb_format format)
+{
+    return format == QB_F32 ? NPY_FLOAT32 : format == QB_F16 ? NPY_FLOAT16 : NPY_UINT16;
+}
+
+bool qb_float_format_argument(const qb_module_state *state, const char *name, qb_format *out)
+{
+    if (qb_format_by_name(out, name) == QB_OK && qb_format_is_float(*out))
+        return true;
+    (void)qb_raise(state, QB_ERR_FORMAT, name);
+    return false;
+}

@@ -3,20 +3,6 @@
 
 #include "ops/round_nearest.h"
 
-/* Element type of an array that holds values of a float format. */
-int qb_float_typenum(qb_format format)
-{
-    return format == QB_F32 ? NPY_FLOAT32 : format == QB_F16 ? NPY_FLOAT16 : NPY_UINT16;
-}
-
-bool qb_float_format_argument(const qb_module_state *state, const char *name, qb_format *out)
-{
-    if (qb_format_by_name(out, name) == QB_OK && qb_format_is_float(*out))
-        return true;
-    (void)qb_raise(state, QB_ERR_FORMAT, name);
-    return false;
-}
-
 /* (values, format, bits, group, symmetric, scale_type, n_threads) -> (codes, scales, zeros) */
 PyObject *qb_py_round_nearest(PyObject *module, PyObject *args)
 {

@@ -13,7 +13,8 @@
  *   4 bits  64 bytes a step: low nibbles rows 0-15, high nibbles rows 16-31.
  *   2 bits  64 bytes for two steps: bit pairs 0, 1 = first step (rows 0-15, 16-31), 2, 3 = second.
  *   3 bits  a unit is its four steps as 2-bit codes (128 bytes), then one plane of third bits
- *           (64 bytes): bit 2*step + half.
+ *           (64 bytes): of each byte bits 0, 1, 4, 5 for rows 0-15 in the four steps, 2, 3, 6, 7 for
+ *           rows 16-31, so that one shift a step serves both.
  * Unpacked, a step is always the 8-bit order: 128 bytes, byte 4*r + j. One dword lane then holds
  * four consecutive inputs of one row, which is what vpdpbusd consumes.
  *
@@ -66,6 +67,9 @@ QB_INLINE size_t qb_float_place(qb_format format, size_t row, size_t col)
     return format == QB_BF16 ? (col / 2 * QB_PANEL_ROWS + row) * 2 + col % 2
                              : col * QB_PANEL_ROWS + row;
 }
+
+/* Where the third bits of a step's first half lie; those of the second lie two above. */
+QB_INLINE int qb_third_bit(int step) { return step % 2 + step / 2 * 4; }
 
 qb_status qb_panel_bytes(size_t *out, qb_format format, qb_scale_type scale_type,
                          const qb_grid *grid);

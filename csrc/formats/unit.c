@@ -41,6 +41,11 @@ static void load_pairs(qb_unit *unit, size_t pair, const uint32_t in[HALF])
     }
 }
 
+static unsigned third_bit(size_t step, size_t row)
+{
+    return (unsigned)qb_third_bit((int)step) + (row < HALF ? 0 : 2);
+}
+
 void qb_unit_store(uint8_t *out, unsigned bits, const qb_unit *unit)
 {
     uint32_t words[QB_UNIT_STEPS * QB_PANEL_ROWS] = {0};
@@ -57,7 +62,7 @@ void qb_unit_store(uint8_t *out, unsigned bits, const qb_unit *unit)
         for (size_t s = 0; s < QB_UNIT_STEPS; s++)
             for (size_t r = 0; r < QB_PANEL_ROWS; r++)
                 words[2 * HALF + r % HALF] |= (unit->step[s][r] >> 2 & low_bits(1))
-                                              << (2 * s + r / HALF);
+                                              << third_bit(s, r);
     memcpy(out, words, 64 * bits);
 }
 
@@ -79,6 +84,6 @@ void qb_unit_load(qb_unit *unit, unsigned bits, const uint8_t *in)
     if (bits == 3)
         for (size_t s = 0; s < QB_UNIT_STEPS; s++)
             for (size_t r = 0; r < QB_PANEL_ROWS; r++)
-                unit->step[s][r] |= (words[2 * HALF + r % HALF] >> (2 * s + r / HALF) & low_bits(1))
+                unit->step[s][r] |= (words[2 * HALF + r % HALF] >> third_bit(s, r) & low_bits(1))
                                     << 2;
 }

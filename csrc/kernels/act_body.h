@@ -1,10 +1,9 @@
 /* Activations in the forms that products read. The tier's file defines, for 16 lanes of integers,
  *   store_int16(out, q)   as 16 bits, each four in the order 0 2 1 3
- *   store_int8(out, q)    as 8 bits
+ *   store_int8(out, q)    as 8 bits, the lowest of each
  *   store_high(out, q)    the upper 16 bits of each */
 
-/* Largest magnitudes. 127 * 256 is what two int8 planes can hold: the first 16-bit form of faithful,
- * and still its grid. */
+/* Largest magnitudes. 127 * 256 is what two planes of signed bytes can hold. */
 #define QB_INT16_TOP 32512.0f
 #define QB_INT8_TOP 127.0f
 
@@ -30,7 +29,7 @@ QB_INLINE float gather_block(float *values, const float *x, const qb_grid *grid,
 
 QB_INLINE void pack_int(const qb_act_form form, qb_act_row out, const float *x, const qb_grid *grid)
 {
-    const float largest = form == QB_ACT_INT16 ? QB_INT16_TOP : QB_INT8_TOP;
+    const float largest = form == QB_ACT_INT8 ? QB_INT8_TOP : QB_INT16_TOP;
     _Alignas(QB_ALIGN) float values[QB_BLOCK_LEN];
     for (size_t b = 0; b < grid->n_blocks; b++) {
         const qb_block *block = &grid->blocks[b];
@@ -49,7 +48,11 @@ QB_INLINE void pack_int(const qb_act_form form, qb_act_row out, const float *x, 
                 sum = vi_add(sum, q);
                 if (form == QB_ACT_INT16)
                     store_int16(out.units, q);
-                else
+                else if (form == QB_ACT_PLANES) {
+                    const vi upper = vi_sar(vi_add(q, vi_set1(128)), 8);
+                    store_int8(out.units, vi_sub(q, vi_shl(upper, 8)));
+                    store_int8(out.units + QB_UNIT_LEN, upper);
+                } else
                     store_int8(out.units, q);
             }
             out.sums[(block->segment + s) * out.stride] = -vi_sum(sum);
@@ -60,6 +63,11 @@ QB_INLINE void pack_int(const qb_act_form form, qb_act_row out, const float *x, 
 static void QB_NAME(pack_int16)(qb_act_row out, const float *x, const qb_grid *grid)
 {
     pack_int(QB_ACT_INT16, out, x, grid);
+}
+
+static void QB_NAME(pack_planes)(qb_act_row out, const float *x, const qb_grid *grid)
+{
+    pack_int(QB_ACT_PLANES, out, x, grid);
 }
 
 static void QB_NAME(pack_int8)(qb_act_row out, const float *x, const qb_grid *grid)
@@ -109,5 +117,6 @@ void QB_NAME(qb_act_pick)(qb_act_kernels *kernels)
                                  [QB_ACT_BF16] = QB_NAME(pack_bf16),
                                  [QB_ACT_PAIRS] = QB_NAME(pack_pairs),
                                  [QB_ACT_INT16] = QB_NAME(pack_int16),
+                                 [QB_ACT_PLANES] = QB_NAME(pack_planes),
                                  [QB_ACT_INT8] = QB_NAME(pack_int8)}};
 }

@@ -18,6 +18,8 @@ QB_ISA_BEGIN(QB_TARGET_AVX2)
 #define QB_QUERY_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6)
 #define QB_VALUE_CASES QB_QUERY_CASES
 
+#define QB_NARROW_ROWS QB_VALUE_ROWS
+#define QB_NARROW_CASES QB_VALUE_CASES
 #include "kernels/attn_body.h"
 
 void qb_attn_pick_avx2(qb_attn_kernels *kernels) { pick_attn_avx2(kernels); }

@@ -23,6 +23,8 @@ QB_ISA_BEGIN(QB_TARGET_AVX512)
 #define QB_VALUE_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4)
 /* clang-format on */
 
+#define QB_NARROW_ROWS QB_VALUE_ROWS
+#define QB_NARROW_CASES QB_VALUE_CASES
 #include "kernels/attn_body.h"
 
 void qb_attn_pick_avx512(qb_attn_kernels *kernels) { pick_attn_avx512(kernels); }

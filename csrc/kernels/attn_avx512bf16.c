@@ -21,6 +21,8 @@ QB_ISA_BEGIN(QB_TARGET_AVX512BF16)
 #define QB_QUERY_CASES \
     QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6) QB_CASE(7) QB_CASE(8)
 #define QB_VALUE_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4)
+#define QB_NARROW_ROWS QB_QUERIES
+#define QB_NARROW_CASES QB_QUERY_CASES
 /* clang-format on */
 #define QB_DOT_BF16
 #if defined(QB_EMULATE_AVX512)
@@ -45,7 +47,10 @@ QB_ATTN_CHUNK(attn_bf16, KV_BF16_DOT)
 static void QB_NAME(pack_query)(void *out, const float *q, float scale, size_t dim)
 {
     uint16_t *own = out;
-    for (size_t d = 0; d < dim; d++)
+    size_t d = 0;
+    for (; d + 16 <= dim; d += 16)
+        store_bf16(own + d, vf_mul(vf_load(q + d), vf_set1(scale)));
+    for (; d < dim; d++)
         own[d] = qb_f32_to_bf16(q[d] * scale);
 }
 

@@ -2,7 +2,8 @@
  * The tier's file defines, before including this:
  *   QB_QUERIES, QB_HALVES          rows and halves (16 keys) of a block whose scores are in registers
  *   QB_VALUE_ROWS, QB_VALUE_VECS   rows and vectors (16 columns) of the sums in registers
- *   QB_QUERY_CASES, QB_VALUE_CASES QB_CASE(1) .. for that many rows
+ *   QB_NARROW_ROWS                 rows of the sums in registers where one vector of columns is left
+ *   QB_QUERY_CASES, QB_VALUE_CASES, QB_NARROW_CASES   QB_CASE(1) .. for that many rows
  *
  * For one query: scores of all its keys of the chunk, their maximum m, p = 2^(score - m) (queries are
  * scaled by log2(e)), l = sum p in sixteen lanes and a tree, a = sum p * v by ascending key. The
@@ -32,8 +33,6 @@ QB_INLINE vf dot_bf16(vf acc, vi a, vi b)
 QB_INLINE void store_bf16(uint16_t *out, vf x) { (void)out, (void)x; }
 #endif
 
-QB_INLINE vf low_bf16(vi pair) { return vf_bits(vi_shl(pair, 16)); }
-QB_INLINE vf high_bf16(vi pair) { return vf_bits(vi_and(pair, vi_set1((int32_t)0xffff0000))); }
 QB_INLINE vi load_vi(const void *p) { return vi_load((const int32_t *)p); }
 
 /* Scores of R rows against one block of keys, (dim, 32) floats or (dim / 2, 32, 2) bf16. */
@@ -86,7 +85,8 @@ QB_INLINE void soften(const kv_path path, chunk_rows *rows, int r, uint32_t n_ke
     const vf max = vf_set1(rows->max[r]);
     vf sum = vf_set1(0.0f);
     for (uint32_t j = 0; j < end; j += 16) {
-        const vf p = vf_exp2(vf_sub(vf_load(s + j), max));
+        const vf below = vf_sub(vf_load(s + j), max);
+        const vf p = path == KV_BF16_DOT ? vf_exp2_bf16(below) : vf_exp2(below);
         sum = vf_add(sum, p);
         if (path == KV_BF16_DOT)
             store_bf16(rows->pairs[r] + j, p);
@@ -96,71 +96,117 @@ QB_INLINE void soften(const kv_path path, chunk_rows *rows, int r, uint32_t n_ke
     rows->sum[r] = vf_sum(sum);
 }
 
-/* acc (R, acc_stride) += p times the values of keys [first, end) of a block; `first` even.
- * Values: (32, width) floats or (16, width, 2) bf16. */
-QB_INLINE void add_values(const kv_path path, const int R, const int C, float *acc,
-                          size_t acc_stride, const chunk_rows *rows, int r0, uint32_t at,
-                          const uint8_t *values, size_t width, uint32_t first, uint32_t end)
+/* sum (R, C) += p times the values of keys [first, end) of a block; `first` even. `s` and `pairs` are
+ * p of the block's keys for the first of R rows; values (32, width) floats or (16, width, 2) bf16. */
+QB_INLINE void add_block(const kv_path path, const int R, const int C, vf (*sum)[QB_VALUE_VECS],
+                         const float *s, const uint16_t *pairs, const uint8_t *values, size_t width,
+                         uint32_t first, uint32_t end)
 {
-    vf sum[QB_VALUE_ROWS][QB_VALUE_VECS];
-    for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++)
-            sum[r][c] = vf_load(acc + (size_t)r * acc_stride + 16 * c);
     if (path == KV_F32) {
         for (uint32_t j = first; j < end; j++)
             for (int c = 0; c < C; c++) {
                 const vf v = vf_load((const float *)(const void *)values + j * width + 16 * c);
                 for (int r = 0; r < R; r++)
-                    sum[r][c] = vf_mla(v, vf_set1(rows->s[r0 + r][at + j]), sum[r][c]);
+                    sum[r][c] = vf_mla(v, vf_set1(s[(size_t)r * QB_KEY_CHUNK + j]), sum[r][c]);
             }
-    } else {
-        const uint32_t whole = end / 2;
-        for (uint32_t pair = first / 2; pair < whole; pair++)
-            for (int c = 0; c < C; c++) {
-                const vi v = load_vi(values + (pair * width + 16 * (size_t)c) * 4);
-                for (int r = 0; r < R; r++)
-                    if (path == KV_BF16) {
-                        const float *p = rows->s[r0 + r] + at + 2 * pair;
-                        sum[r][c] = vf_mla(low_bf16(v), vf_set1(p[0]), sum[r][c]);
-                        sum[r][c] = vf_mla(high_bf16(v), vf_set1(p[1]), sum[r][c]);
-                    } else {
-                        sum[r][c] = dot_bf16(
-                            sum[r][c], v,
-                            vi_broadcast4((const uint8_t *)(rows->pairs[r0 + r] + at + 2 * pair)));
-                    }
-            }
-        if (end % 2 != 0) /* the second key of the last pair is not there */
-            for (int c = 0; c < C; c++) {
-                const vi v =
-                    vi_and(load_vi(values + (whole * width + 16 * (size_t)c) * 4), vi_set1(0xffff));
-                for (int r = 0; r < R; r++)
-                    if (path == KV_BF16)
-                        sum[r][c] =
-                            vf_mla(low_bf16(v), vf_set1(rows->s[r0 + r][at + end - 1]), sum[r][c]);
-                    else
-                        sum[r][c] = dot_bf16(
-                            sum[r][c], v,
-                            vi_broadcast4((const uint8_t *)(rows->pairs[r0 + r] + at + end - 1)));
-            }
+        return;
     }
-    for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++)
-            vf_store(acc + (size_t)r * acc_stride + 16 * c, sum[r][c]);
+    const uint32_t whole = end / 2;
+    for (uint32_t pair = first / 2; pair < whole; pair++)
+        for (int c = 0; c < C; c++) {
+            const vi v = load_vi(values + (pair * width + 16 * (size_t)c) * 4);
+            for (int r = 0; r < R; r++)
+                if (path == KV_BF16) {
+                    const float *own = s + r * QB_KEY_CHUNK + 2 * pair;
+                    sum[r][c] = vf_mla(low_bf16(v), vf_set1(own[0]), sum[r][c]);
+                    sum[r][c] = vf_mla(high_bf16(v), vf_set1(own[1]), sum[r][c]);
+                } else {
+                    const uint16_t *own = pairs + r * QB_KEY_CHUNK + 2 * pair;
+                    sum[r][c] = dot_bf16(sum[r][c], v, vi_broadcast4((const uint8_t *)own));
+                }
+        }
+    if (end % 2 != 0) /* the second key of the last pair is not there */
+        for (int c = 0; c < C; c++) {
+            const vi v =
+                vi_and(load_vi(values + (whole * width + 16 * (size_t)c) * 4), vi_set1(0xffff));
+            for (int r = 0; r < R; r++) {
+                const size_t own = (size_t)r * QB_KEY_CHUNK + end - 1;
+                if (path == KV_BF16)
+                    sum[r][c] = vf_mla(low_bf16(v), vf_set1(s[own]), sum[r][c]);
+                else
+                    sum[r][c] =
+                        dot_bf16(sum[r][c], v, vi_broadcast4((const uint8_t *)(pairs + own)));
+            }
+        }
 }
 
-/* The same over all columns. */
-QB_INLINE void add_block(const kv_path path, const int R, float *acc, size_t width,
-                         const chunk_rows *rows, int r0, uint32_t at, const uint8_t *values,
-                         uint32_t first, uint32_t end)
+/* acc (R, width) += p times the values of keys [first, end) of the chunk, for C vectors of columns
+ * from `column` on: sums stay in registers from block to block. */
+QB_INLINE void add_values(const kv_path path, const int R, const int C, float *acc,
+                          const chunk_rows *rows, int r0, const void *const *v_blocks, size_t width,
+                          size_t column, uint32_t first, uint32_t end)
 {
-    const size_t element = path == KV_F32 ? 4 : 2, pair = path == KV_F32 ? 1 : 2;
-    size_t c = 0;
-    for (; c + 16 * QB_VALUE_VECS <= width; c += 16 * QB_VALUE_VECS)
-        add_values(path, R, QB_VALUE_VECS, acc + c, width, rows, r0, at,
-                   values + c * pair * element, width, first, end);
-    for (; c < width; c += 16)
-        add_values(path, R, 1, acc + c, width, rows, r0, at, values + c * pair * element, width,
-                   first, end);
+    vf sum[QB_MAX(QB_VALUE_ROWS, QB_NARROW_ROWS)][QB_VALUE_VECS];
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++)
+            sum[r][c] = vf_load(acc + (size_t)r * width + column + 16 * c);
+    for (uint32_t at = first & ~(uint32_t)(QB_KEY_BLOCK - 1); at < end; at += QB_KEY_BLOCK)
+        add_block(path, R, C, sum, rows->s[r0] + at, rows->pairs[r0] + at,
+                  (const uint8_t *)v_blocks[at / QB_KEY_BLOCK] + 4 * column, width,
+                  QB_MAX(first, at) - at, QB_MIN(end - at, (uint32_t)QB_KEY_BLOCK));
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++)
+            vf_store(acc + (size_t)r * width + column + 16 * c, sum[r][c]);
+}
+
+/* The same over all columns and rows, with as many sums in registers as hide their latency: what is
+ * left over beside whole groups of vectors is one vector wide, and takes more rows. */
+QB_INLINE void add_columns(const kv_path path, int n_rows, float *acc, const chunk_rows *rows,
+                           int r0, const void *const *v_blocks, size_t width, uint32_t first,
+                           uint32_t end)
+{
+    size_t column = 0;
+#define QB_CASE(R)                                                                             \
+    case R:                                                                                    \
+        add_values(path, R, C, acc + (size_t)r * width, rows, r0 + r, v_blocks, width, column, \
+                   first, end);                                                                \
+        break;
+    for (; column + 16 * QB_VALUE_VECS <= width; column += 16 * QB_VALUE_VECS) {
+        enum { C = QB_VALUE_VECS };
+        for (int r = 0; r < n_rows; r += QB_VALUE_ROWS)
+            switch (QB_MIN(QB_VALUE_ROWS, n_rows - r)) {
+                QB_VALUE_CASES
+            }
+    }
+    for (; column < width; column += 16) {
+        enum { C = 1 };
+        for (int r = 0; r < n_rows; r += QB_NARROW_ROWS)
+            switch (QB_MIN(QB_NARROW_ROWS, n_rows - r)) {
+                QB_NARROW_CASES
+            }
+    }
+#undef QB_CASE
+}
+
+/* Takes a chunk's rows into the states of the chunks before. */
+QB_INLINE void merge(qb_attn_state state, const chunk_rows *rows, const float *acc, int n_rows,
+                     size_t width)
+{
+    float old[ROWS] = {0}, new[ROWS] = {0}; /* exponents, then factors */
+    for (int r = 0; r < n_rows; r++) {
+        const float m = rows->max[r], before = state.max[r];
+        state.max[r] = before > m ? before : m;
+        old[r] = before - state.max[r];
+        new[r] = m - state.max[r];
+    }
+    vf_store(old, vf_exp2(vf_load(old)));
+    vf_store(new, vf_exp2(vf_load(new)));
+    for (int r = 0; r < n_rows; r++, acc += width, state.acc += width) {
+        state.sum[r] = state.sum[r] * old[r] + rows->sum[r] * new[r];
+        for (size_t d = 0; d < width; d += 16)
+            vf_store(state.acc + d, vf_add(vf_mul(vf_load(state.acc + d), vf_set1(old[r])),
+                                           vf_mul(vf_load(acc + d), vf_set1(new[r]))));
+    }
 }
 
 /* Up to 16 rows, all with at least one key. */
@@ -193,36 +239,14 @@ QB_INLINE void attend_rows(const kv_path path, qb_attn_state state, const uint8_
     for (int r = 0; r < n_rows; r++)
         soften(path, &rows, r, n_keys[r], end);
     memset(acc, 0, (size_t)n_rows * width * sizeof(float));
-    for (uint32_t at = 0, b = 0; at < end; at += QB_KEY_BLOCK, b++) {
-        const uint32_t shared = least <= at ? 0 : QB_MIN((uint32_t)QB_KEY_BLOCK, least - at);
-        for (int r = 0; r < n_rows && shared > 0; r += QB_VALUE_ROWS) {
-#define QB_CASE(R)                                                                                \
-    case R:                                                                                       \
-        add_block(path, R, acc + (size_t)r * width, width, &rows, r, at, v_blocks[b], 0, shared); \
-        break;
-            switch (QB_MIN(QB_VALUE_ROWS, n_rows - r)) {
-                QB_VALUE_CASES
-            }
-#undef QB_CASE
-        }
-        for (int r = 0; r < n_rows; r++) {
-            const uint32_t own =
-                n_keys[r] <= at ? 0 : QB_MIN((uint32_t)QB_KEY_BLOCK, n_keys[r] - at);
-            if (own > shared)
-                add_block(path, 1, acc + (size_t)r * width, width, &rows, r, at, v_blocks[b],
-                          shared, own);
-        }
+    for (int r = -1; r < n_rows; r++) { /* the keys that all rows see, then those of one alone */
+        const bool all = r < 0;
+        const uint32_t first = all ? 0 : least, last = all ? least : n_keys[r];
+        if (first < last)
+            add_columns(path, all ? n_rows : 1, acc + (all ? 0 : (size_t)r * width), &rows,
+                        all ? 0 : r, v_blocks, width, first, last);
     }
-    for (int r = 0; r < n_rows; r++) {
-        const float m = rows.max[r], before = state.max[r], top = before > m ? before : m;
-        const float old = exp2_one(before - top), new = exp2_one(m - top);
-        float *total = state.acc + (size_t)r * width;
-        state.sum[r] = state.sum[r] * old + rows.sum[r] * new;
-        for (size_t d = 0; d < width; d += 16)
-            vf_store(total + d, vf_add(vf_mul(vf_load(total + d), vf_set1(old)),
-                                       vf_mul(vf_load(acc + (size_t)r * width + d), vf_set1(new))));
-        state.max[r] = top;
-    }
+    merge(state, &rows, acc, n_rows, width);
 }
 
 #define QB_ATTN_CHUNK(name, path)                                                               \

@@ -94,9 +94,13 @@ EMULATE(__m512, dpbf16_ps, (__m512 a, __m512i b, __m512i c), ps,
 QB_INLINE __m512i emulated_ternarylogic_epi32(__m512i a, __m512i b, __m512i c, int table)
 {
     emulated r;
-    (void)table; /* 0xe4, c ? a : b, is the only one in use */
-    for (int n = 0; n < 16; n++)
-        r.u[n] = (U(c) & U(a)) | (~U(c) & U(b));
+    for (int n = 0; n < 16; n++) {
+        r.u[n] = 0; /* bit 4a + 2b + c of the table, for each bit of the lanes */
+        for (int row = 0; row < 8; row++)
+            if (table >> row & 1)
+                r.u[n] |=
+                    (row & 4 ? U(a) : ~U(a)) & (row & 2 ? U(b) : ~U(b)) & (row & 1 ? U(c) : ~U(c));
+    }
     return r.si;
 }
 

@@ -12,6 +12,7 @@
 
 QB_ISA_BEGIN(QB_TARGET_AVX2)
 #include "kernels/simd_avx2.h"
+#include "kernels/gemm_codes.h"
 
 /* 6 tokens x 2 registers = 12 sums of 16 registers. */
 #define QB_INT_TILE 6
@@ -20,6 +21,8 @@ QB_ISA_BEGIN(QB_TARGET_AVX2)
     QB_CASE(bits, form, 1) QB_CASE(bits, form, 2) QB_CASE(bits, form, 3) \
     QB_CASE(bits, form, 4) QB_CASE(bits, form, 5) QB_CASE(bits, form, 6)
 /* clang-format on */
+#define QB_FEW_FORM QB_ACT_INT16
+#define QB_PLANES_CASES(bits)
 #define QB_HALVES 1
 #define QB_FLOAT_TILE 6
 #define QB_FLOAT_CASES QB_CASE(1) QB_CASE(2) QB_CASE(3) QB_CASE(4) QB_CASE(5) QB_CASE(6)
@@ -30,13 +33,9 @@ QB_INLINE vi dot16(vi acc, vi codes, vi x)
                 _mm256_add_epi32(acc.b, _mm256_madd_epi16(codes.b, x.b))};
 }
 
-QB_INLINE vi codes_of(const unsigned bits, const int width, const uint8_t *unit, const int step,
-                      const int half, const int odd);
-
-QB_INLINE int phases_of(const int M);
-
-QB_INLINE void unit8(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_HALVES],
-                     const uint8_t *unit, const int first_half, const uint8_t *x)
+QB_INLINE void unit8(const unsigned bits, const qb_act_form form, const int M,
+                     vi (*c)[QB_INT_TILE][QB_HALVES], const uint8_t *unit, const int first_half,
+                     const uint8_t *x)
 {
     if (bits == 8) {
 #pragma GCC unroll 4
@@ -48,7 +47,7 @@ QB_INLINE void unit8(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_H
                 const __m256i four = vi_broadcast4(x + 16 * m + 4 * step).a;
                 const __m256i x1 = _mm256_srai_epi16(four, 8),
                               x0 = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
-                vi *sum = &c[step % phases_of(M)][m][0];
+                vi *sum = &c[step % n_sums(form, M)][m][0];
                 *sum = dot16(*sum, even, (vi){x0, x0});
                 *sum = dot16(*sum, odd, (vi){x1, x1});
             }
@@ -56,10 +55,13 @@ QB_INLINE void unit8(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_H
         return;
     }
     vi part[QB_INT_TILE];
-    const __m256i one = _mm256_set1_epi16(1);
+    const int lift = lift_of(bits, first_half);
+    const __m256i one = _mm256_set1_epi16(bits == 4 ? (int16_t)(1 << lift) : 1);
 #pragma GCC unroll 4
     for (int step = 0; step < 4; step++) {
-        const vi codes = codes_of(bits, 8, unit, step, first_half, 0);
+        vi codes = codes_of(bits, 8, unit, step, first_half, 0);
+        if (bits == 4) /* times 2^lift they would saturate */
+            codes = shift_right(codes, lift);
 #pragma GCC unroll 6
         for (int m = 0; m < M; m++) {
             const __m256i four = vi_broadcast4(x + 16 * m + 4 * step).a;

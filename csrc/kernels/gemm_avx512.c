@@ -1,5 +1,10 @@
 /* Products with vpdpwssd (codes widened to 16 bits times 16-bit activations, two products a lane) and
  * vpdpbusd (unsigned codes times 8-bit activations, four products a lane). */
+/* Registers are allocated for a function as one region, not by loops: half the copies of sums in tiles
+ * of 8. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("ira-region=one")
+#endif
 #include "base/isa.h"
 #if QB_ARCH_X86
 #include <immintrin.h>
@@ -12,6 +17,7 @@
 
 QB_ISA_BEGIN(QB_TARGET_AVX512)
 #include "kernels/simd_avx512.h"
+#include "kernels/gemm_codes.h"
 
 /* 8 tokens x 2 registers = 16 sums of 32 registers. */
 #define QB_INT_TILE 8
@@ -19,6 +25,8 @@ QB_ISA_BEGIN(QB_TARGET_AVX512)
 #define QB_INT_CASES(bits, form)                                                       \
     QB_CASE(bits, form, 1) QB_CASE(bits, form, 2) QB_CASE(bits, form, 3) QB_CASE(bits, form, 4) \
     QB_CASE(bits, form, 5) QB_CASE(bits, form, 6) QB_CASE(bits, form, 7) QB_CASE(bits, form, 8)
+#define QB_FEW_FORM QB_ACT_PLANES
+#define QB_PLANES_CASES(bits) QB_CASE(bits, PLANES, 1) QB_CASE(bits, PLANES, 2)
 #define QB_HALVES 2
 #define QB_FLOAT_TILE 12
 #define QB_FLOAT_CASES                                                          \

@@ -12,6 +12,7 @@
 QB_ISA_BEGIN(QB_TARGET_AVX2)
 #define QB_NAME(name) name##_avxvnni
 #include "kernels/simd_avx2.h"
+#include "kernels/gemm_codes.h"
 
 /* 6 tokens x 2 registers = 12 sums of 16 registers. */
 #define QB_INT_TILE 6
@@ -20,6 +21,8 @@ QB_ISA_BEGIN(QB_TARGET_AVX2)
     QB_CASE(bits, form, 1) QB_CASE(bits, form, 2) QB_CASE(bits, form, 3) \
     QB_CASE(bits, form, 4) QB_CASE(bits, form, 5) QB_CASE(bits, form, 6)
 /* clang-format on */
+#define QB_FEW_FORM QB_ACT_PLANES
+#define QB_PLANES_CASES(bits) QB_CASE(bits, PLANES, 1) QB_CASE(bits, PLANES, 2)
 #define QB_HALVES 1
 
 #if defined(QB_EMULATE_AVX512) /* a build for tests: kernels/emulate_avx512.h */

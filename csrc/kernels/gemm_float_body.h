@@ -32,7 +32,8 @@ QB_INLINE void open_segment(const unsigned bits, float *out, const qb_weights *w
                 codes = half ? codes_of(bits, 8, unit, 3, 1, 0) : codes_of(bits, 8, unit, 3, 0, 0);
             }
             for (size_t j = 0; j < QB_STEP_LEN && i + j < segment->n_cols; j++) {
-                const vi code = vi_and(vi_shr(codes, (int)(8 * j)), vi_set1(255));
+                const vi code = vi_and(vi_shr(codes, (int)(8 * j) + lift_of(bits, half)),
+                                       vi_set1((1 << bits) - 1));
                 vf_store(out + (i + j) * QB_PANEL_ROWS + 16 * (size_t)half,
                          vf_mul(vi_to_f32(vi_sub(code, zero)), scale));
             }
@@ -40,8 +41,8 @@ QB_INLINE void open_segment(const unsigned bits, float *out, const qb_weights *w
     }
 }
 
-/* bf16 weights lie in pairs of inputs; the last may have no second. With one token this loop is as slow
- * as memory, and fetching ahead of it pays (bf16 49 instead of 38 GB/s where reading alone has 62). */
+/* bf16 weights lie in pairs of inputs; the last may have no second. With few tokens this loop is as slow
+ * as memory, and fetching ahead of it pays (49 instead of 38 GB/s where reading alone has 62). */
 QB_INLINE void open_pairs(float *out, const uint8_t *pairs, size_t n_cols)
 {
     for (size_t i = 0; i < n_cols; i += 2, pairs += 128) {
@@ -50,9 +51,9 @@ QB_INLINE void open_pairs(float *out, const uint8_t *pairs, size_t n_cols)
         for (int half = 0; half < 2; half++) {
             const vi pair = load_codes(pairs + 64 * half);
             float *own = out + i * QB_PANEL_ROWS + 16 * half;
-            vf_store(own, vf_bits(vi_shl(pair, 16)));
+            vf_store(own, low_bf16(pair));
             if (i + 1 < n_cols)
-                vf_store(own + QB_PANEL_ROWS, vf_bits(vi_and(pair, vi_set1((int32_t)0xffff0000))));
+                vf_store(own + QB_PANEL_ROWS, high_bf16(pair));
         }
     }
 }
@@ -129,12 +130,77 @@ QB_INLINE void float_tile(const int M, float *y, size_t y_stride, const float *w
     }
 }
 
+typedef void (*QB_NAME(float_tile_fn))(float *y, size_t y_stride, const float *w, const float *x,
+                                       size_t x_stride, size_t n_cols, bool first);
+
+#define QB_CASE(M)                                                                             \
+    static QB_NOINLINE void QB_NAME(float_tile_##M)(float *y, size_t y_stride, const float *w, \
+                                                    const float *x, size_t x_stride,           \
+                                                    size_t n_cols, bool first)                 \
+    {                                                                                          \
+        float_tile(M, y, y_stride, w, x, x_stride, n_cols, first);                             \
+    }
+QB_FLOAT_CASES
+#undef QB_CASE
+#define QB_CASE(M) [M] = QB_NAME(float_tile_##M),
+static const QB_NAME(float_tile_fn) QB_NAME(float_tiles)[QB_FLOAT_TILE + 1] = {QB_FLOAT_CASES};
+#undef QB_CASE
+
+QB_INLINE vf add_single(const qb_format format, vf acc, const uint8_t *at, const int half, vf x)
+{
+    if (format == QB_BF16)
+        return vf_mla(low_bf16(load_codes(at + 64 * half)), x, acc);
+    return vf_mla(vf_load_f16((const uint16_t *)(const void *)at + 16 * half), x, acc);
+}
+
+QB_INLINE vf add_two(const qb_format format, vf acc, const uint8_t *at, const int half, vf x0,
+                     vf x1)
+{
+    if (format == QB_F16)
+        return add_single(format, add_single(format, acc, at, half, x0), at + 2 * QB_PANEL_ROWS,
+                          half, x1);
+    const vi pair = vi_keep(load_codes(at + 64 * half));
+    return vf_mla(high_bf16(pair), x1, vf_mla(low_bf16(pair), x0, acc));
+}
+
+/* One token times 16-bit weights, which go from memory into the product: opened into a tile first, they
+ * would be read three times (bf16, faithful: 26 to 63 GB/s a thread from the cache; f16 26 to 50). */
+QB_INLINE void one_token(const qb_format format, float *y, const qb_weights *w, size_t panel,
+                         const float *x)
+{
+    const qb_grid *grid = w->grid;
+    const uint8_t *at = w->data + panel * w->panel_bytes;
+    vf total[2] = {vf_set1(0.0f), vf_set1(0.0f)};
+    for (size_t b = 0; b < grid->n_blocks; b++) {
+        const size_t n_cols = grid->blocks[b].n_cols, n_pairs = n_cols / 2;
+        vf acc[2] = {vf_set1(0.0f), vf_set1(0.0f)};
+        for (size_t i = 0; i < n_pairs; i++, at += 4 * QB_PANEL_ROWS, x += 2)
+            for (int h = 0; h < 2; h++)
+                acc[h] = add_two(format, acc[h], at, h, vf_set1(x[0]), vf_set1(x[1]));
+        if (n_cols % 2 != 0) /* the last of a row */
+            for (int h = 0; h < 2; h++)
+                acc[h] = add_single(format, acc[h], at, h, vf_set1(x[0]));
+        for (int h = 0; h < 2; h++)
+            total[h] = b == 0 ? acc[h] : vf_add(total[h], acc[h]);
+    }
+    for (int h = 0; h < 2; h++)
+        vf_store(y + 16 * h, total[h]);
+}
+
 static void QB_NAME(gemm_float)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
                                 const qb_acts *x, size_t begin, size_t end)
 {
     _Alignas(QB_ALIGN) float tile[QB_BLOCK_LEN * QB_PANEL_ROWS];
     const qb_grid *grid = w->grid;
     const size_t origin = qb_tile_begin(x, begin), n_tokens = qb_tile_begin(x, end) - origin;
+    if (n_tokens == 1 && w->format != QB_F32 && qb_format_is_float(w->format)) {
+        const float *input = x->rows + origin * x->row_stride;
+        if (w->format == QB_BF16)
+            one_token(QB_BF16, y, w, panel, input);
+        else
+            one_token(QB_F16, y, w, panel, input);
+        return;
+    }
     for (size_t b = 0; b < grid->n_blocks; b++) {
         const qb_block *block = &grid->blocks[b];
         const float *weights = QB_NAME(open_block)(tile, w, panel, block);
@@ -143,14 +209,8 @@ static void QB_NAME(gemm_float)(float *y, size_t y_stride, const qb_weights *w, 
             const float *input = x->rows + (origin + token) * x->row_stride + block->col;
             float *out = y + token * y_stride;
             m = qb_ceil_div(left, qb_ceil_div(left, (size_t)QB_FLOAT_TILE));
-#define QB_CASE(M)                                                                          \
-    case M:                                                                                 \
-        float_tile(M, out, y_stride, weights, input, x->row_stride, block->n_cols, b == 0); \
-        break;
-            switch (m) {
-                QB_FLOAT_CASES
-            }
-#undef QB_CASE
+            QB_NAME(float_tiles)[m](out, y_stride, weights, input, x->row_stride, block->n_cols,
+                                    b == 0);
         }
     }
 }
@@ -159,10 +219,10 @@ static void QB_NAME(pick_float)(qb_gemm_kernels *kernels)
 {
     for (int f = 0; f < QB_FORMAT_COUNT; f++) {
         const bool rounds = qb_format_is_float((qb_format)f) && f != QB_F32;
-        kernels->of[QB_MODE_EXACT][f] = (qb_gemm){QB_NAME(gemm_float), QB_ACT_F32};
-        kernels->of[QB_MODE_FAITHFUL][f] =
-            (qb_gemm){QB_NAME(gemm_float), rounds ? QB_ACT_BF16X2 : QB_ACT_F32};
-        kernels->of[QB_MODE_FAST][f] =
-            (qb_gemm){QB_NAME(gemm_float), rounds ? QB_ACT_BF16 : QB_ACT_F32};
+        const qb_act_form forms[] = {[QB_MODE_EXACT] = QB_ACT_F32,
+                                     [QB_MODE_FAITHFUL] = rounds ? QB_ACT_BF16X2 : QB_ACT_F32,
+                                     [QB_MODE_FAST] = rounds ? QB_ACT_BF16 : QB_ACT_F32};
+        for (int mode = 0; mode < QB_MODE_COUNT; mode++)
+            kernels->of[mode][f] = (qb_gemm){QB_NAME(gemm_float), forms[mode], forms[mode]};
     }
 }

@@ -2,13 +2,13 @@
  * defines, before including this:
  *   QB_INT_TILE           tokens whose sums are in registers together
  *   QB_INT_CASES          QB_CASE(bits, form, 1) .. for that many tokens
+ *   QB_FEW_FORM           16-bit activations of few tokens: INT16, or PLANES where bytes multiply well
+ *   QB_PLANES_CASES(bits) QB_CASE(bits, PLANES, 1) .. for QB_FEW_TOKENS, or nothing
  *   QB_HALVES             halves (16 rows) of the panel whose sums are in registers together: 1, 2
  *   dot16(acc, codes, x)  acc + two products of 16 bits a lane
- *   unit8(bits, M, c, unit, half, x)
- *                         c[phase][m][h] += a unit of codes times 8-bit activations
+ *   unit8(bits, form, M, c, unit, half, x)
+ *                         c[..][m][h] += a unit of codes times 8-bit activations, or their planes
  * Order of summation: kernels.h. */
-
-enum { QB_NAME(max_phases) = 4 };
 
 /* One token reads one stream, which the machine's own prefetcher follows better in huge pages (shares
  * of the read bandwidth in turns: 4 bits 109 % as against 98, 8 bits 107 and 97). */
@@ -17,42 +17,6 @@ enum { QB_NAME(max_phases) = 4 };
         if ((M) > 1)                     \
             __builtin_prefetch(address); \
     } while (0)
-
-/* Sums of a chain of products wait for each other: with few tokens the steps of a unit go to several
- * sums, which are added at the end. Integers, so that no result depends on it. */
-QB_INLINE int phases_of(const int M) { return M == 1 ? 4 : M <= 3 ? 2 : 1; }
-
-QB_INLINE vi load_codes(const uint8_t *p) { return vi_load((const int32_t *)(const void *)p); }
-
-QB_INLINE vi shift_right(vi v, const int n)
-{
-    return n > 0 ? vi_shr16(v, n) : n < 0 ? vi_shl16(v, -n) : v;
-}
-
-/* Codes of 16 rows as `width`-bit lanes: 8: the four positions of a step, one to a byte; 16: of each
- * two bytes the lower (odd: the upper), which are positions 0 and 2 (1 and 3). panel.h has the layout. */
-QB_INLINE vi codes_of(const unsigned bits, const int width, const uint8_t *unit, const int step,
-                      const int half, const int odd)
-{
-    const int32_t every = width == 8 ? 0x01010101 : 0x00010001;
-    const int pair_shift = 4 * (step % 2) + 2 * half + 8 * odd;
-    vi low, high;
-    switch (bits) {
-    case 8:
-        low = load_codes(unit + step * QB_STEP_BYTES + 64 * half);
-        return width == 8 ? low : odd ? vi_shr16(low, 8) : vi_and(low, vi_set1(255 * every));
-    case 4:
-        low = shift_right(load_codes(unit + step * 64), 4 * half + 8 * odd);
-        return vi_and(low, vi_set1(15 * every));
-    case 3:
-        low = shift_right(load_codes(unit + step / 2 * 64), pair_shift);
-        high = shift_right(load_codes(unit + 128), 2 * step + half + 8 * odd - 2);
-        return vi_and(vi_choose(vi_set1(3 * every), low, high), vi_set1(7 * every));
-    default:
-        low = shift_right(load_codes(unit + step / 2 * 64), pair_shift);
-        return vi_and(low, vi_set1(3 * every));
-    }
-}
 
 QB_INLINE void unit16(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_HALVES],
                       const uint8_t *unit, const int first_half, const uint8_t *x)
@@ -67,7 +31,7 @@ QB_INLINE void unit16(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_
         QB_UNROLL(8)
         for (int m = 0; m < M; m++) {
             const vi pair = vi_broadcast4(x + 32 * m + 8 * step + 4 * odd);
-            vi *sums = c[(2 * step + odd) % phases_of(M)][m];
+            vi *sums = c[odd % n_sums(QB_ACT_INT16, M)][m];
             for (int h = 0; h < QB_HALVES; h++)
                 sums[h] = dot16(sums[h], codes[h], pair);
         }
@@ -98,26 +62,31 @@ QB_INLINE vi broadcast_sum(const int32_t *sum)
 }
 
 /* What zero points take away from the sums of a segment. */
-QB_INLINE void open_sums(const int M, vi (*c)[QB_INT_TILE][QB_HALVES], const qb_weights *w,
-                         const uint8_t *header, const int first_half, const int32_t *sums)
+QB_INLINE void open_sums(const unsigned bits, const qb_act_form form, const int M,
+                         vi (*c)[QB_INT_TILE][QB_HALVES], const uint8_t *zeros,
+                         const int first_half, const int32_t *sums)
 {
-    const qb_format_traits *traits = &qb_formats[w->format];
-    for (int p = 1; p < phases_of(M); p++)
-        for (int m = 0; m < M; m++)
-            for (int h = 0; h < QB_HALVES; h++)
-                c[p][m][h] = vi_set1(0);
-    if (traits->kind == QB_KIND_SYM) {
-        for (int m = 0; m < M; m++)
-            for (int h = 0; h < QB_HALVES; h++)
-                c[0][m][h] = vi_shl(broadcast_sum(sums + m), (int)traits->bits - 1);
-        return;
-    }
-    const uint8_t *zeros = header + QB_PANEL_ROWS * qb_scale_bytes(w->scale_type);
     for (int h = 0; h < QB_HALVES; h++) {
-        const vi zero = vi_load_u8(zeros + 16 * (first_half + h));
-        for (int m = 0; m < M; m++)
-            c[0][m][h] = vi_mul(zero, broadcast_sum(sums + m));
+        const int lift = lift_of(bits, first_half + h);
+        vi zero = vi_set1(0);
+        if (zeros != NULL)
+            zero = vi_shl(vi_load_u8(zeros + 16 * (first_half + h)), lift);
+        for (int m = 0; m < M; m++) {
+            const vi sum = broadcast_sum(sums + m);
+            c[0][m][h] = zeros != NULL ? vi_mul(zero, sum) : vi_shl(sum, (int)bits - 1 + lift);
+            if (n_sums(form, M) > 1)
+                c[1][m][h] = vi_set1(0);
+        }
     }
+}
+
+QB_INLINE vi whole_sum(const qb_act_form form, const int M, vi (*c)[QB_INT_TILE][QB_HALVES],
+                       const int m, const int h)
+{
+    vi sum = c[0][m][h];
+    if (n_sums(form, M) > 1)
+        sum = vi_add(sum, form == QB_ACT_PLANES ? vi_shl(c[1][m][h], 8) : c[1][m][h]);
+    return sum;
 }
 
 /* M tokens times 16 * QB_HALVES rows. Partial sums of a block lie in memory (they stay in L1), so that
@@ -130,6 +99,8 @@ QB_INLINE void int_rows(const unsigned bits, const qb_act_form form, const int M
     const qb_weights *w = call->w;
     const qb_grid *grid = w->grid;
     const size_t header_bytes = qb_group_header_bytes(w->format, w->scale_type);
+    const size_t zeros_at = QB_PANEL_ROWS * qb_scale_bytes(w->scale_type);
+    const bool asym = qb_formats[w->format].kind == QB_KIND_ASYM;
     const uint8_t *at = call->panel, *header = at, *x = call->units;
     const int32_t *sums = call->sums;
     const qb_segment *segment = grid->segments;
@@ -143,29 +114,27 @@ QB_INLINE void int_rows(const unsigned bits, const qb_act_form form, const int M
             for (int i = 0; i < ROWS; i += 16)
                 vf_store(part[m] + i, vf_set1(0.0f));
         for (size_t s = 0; s < grid->blocks[b].n_segments; s++, segment++, sums += n) {
-            vi c[QB_NAME(max_phases)][QB_INT_TILE][QB_HALVES];
+            vi c[QB_NAME(max_sums)][QB_INT_TILE][QB_HALVES];
             if (segment->pos == segment->group_pos) {
                 header = at;
                 at += header_bytes;
                 for (size_t i = 0; i < header_bytes; i += 64)
                     QB_FETCH(M, header + QB_PREFETCH + i);
             }
-            open_sums(M, c, w, header, first_half, sums);
+            open_sums(bits, form, M, c, asym ? header + zeros_at : NULL, first_half, sums);
             for (size_t i = 0; i < segment->n_pos; i += QB_UNIT_LEN, at += unit_bytes) {
                 for (size_t line = 0; line < unit_bytes; line += 64)
                     QB_FETCH(M, at + QB_PREFETCH + line);
                 if (form == QB_ACT_INT16)
                     unit16(bits, M, c, at, first_half, x);
                 else
-                    unit8(bits, M, c, at, first_half, x);
+                    unit8(bits, form, M, c, at, first_half, x);
                 x += n * qb_act_unit_bytes(form);
             }
             for (int h = 0; h < QB_HALVES; h++) {
                 const vf scale = load_scales(header, w->scale_type, first_half + h);
                 for (int m = 0; m < M; m++) {
-                    vi sum = c[0][m][h];
-                    for (int p = 1; p < phases_of(M); p++)
-                        sum = vi_add(sum, c[p][m][h]);
+                    const vi sum = whole_sum(form, M, c, m, h);
                     float *own = part[m] + 16 * h;
                     vf_store(own, vf_fma(vi_to_f32(sum), scale, vf_load(own)));
                 }
@@ -174,9 +143,12 @@ QB_INLINE void int_rows(const unsigned bits, const qb_act_form form, const int M
                 __asm__ volatile("" ::: "memory");
         }
         for (int m = 0; m < M; m++) {
-            const vf scale = vf_set1(call->scales[b * n + (size_t)m]);
-            for (int i = 0; i < ROWS; i += 16)
-                vf_store(total[m] + i, vf_fma(vf_load(part[m] + i), scale, vf_load(total[m] + i)));
+            for (int h = 0; h < QB_HALVES; h++) {
+                const float lifted = (float)(1 << lift_of(bits, first_half + h));
+                const vf scale = vf_set1(call->scales[b * n + (size_t)m] / lifted);
+                float *own = total[m] + 16 * h;
+                vf_store(own, vf_fma(vf_load(part[m] + 16 * h), scale, vf_load(own)));
+            }
         }
     }
     for (int m = 0; m < M; m++)
@@ -189,7 +161,8 @@ typedef void (*QB_NAME(int_tile_fn))(float *y, size_t y_stride, const QB_NAME(in
 #define QB_EACH_TILE                                                                \
     QB_INT_CASES(2, INT8) QB_INT_CASES(2, INT16) QB_INT_CASES(3, INT8)              \
     QB_INT_CASES(3, INT16) QB_INT_CASES(4, INT8) QB_INT_CASES(4, INT16)             \
-    QB_INT_CASES(8, INT8) QB_INT_CASES(8, INT16)
+    QB_INT_CASES(8, INT8) QB_INT_CASES(8, INT16)                                    \
+    QB_PLANES_CASES(2) QB_PLANES_CASES(3) QB_PLANES_CASES(4) QB_PLANES_CASES(8)
 
 #define QB_CASE(bits, form, M)                                                      \
     static QB_NOINLINE void QB_NAME(int_tile_##bits##_##form##_##M)(                \
@@ -202,8 +175,8 @@ typedef void (*QB_NAME(int_tile_fn))(float *y, size_t y_stride, const QB_NAME(in
 QB_EACH_TILE
 #undef QB_CASE
 #define QB_CASE(bits, form, M) \
-    [bits][QB_ACT_##form == QB_ACT_INT8][M] = QB_NAME(int_tile_##bits##_##form##_##M),
-static const QB_NAME(int_tile_fn) QB_NAME(int_tiles)[9][2][QB_INT_TILE + 1] = {QB_EACH_TILE};
+    [bits][QB_ACT_##form][M] = QB_NAME(int_tile_##bits##_##form##_##M),
+static const QB_NAME(int_tile_fn) QB_NAME(int_tiles)[9][QB_ACT_COUNT][QB_INT_TILE + 1] = {QB_EACH_TILE};
 #undef QB_CASE
 /* clang-format on */
 
@@ -213,8 +186,7 @@ static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, si
     const qb_grid *grid = w->grid;
     const size_t unit_bytes = qb_act_unit_bytes(x->form);
     const size_t token_bytes = grid->n_positions / QB_UNIT_LEN * unit_bytes;
-    const QB_NAME(int_tile_fn) *tiles =
-        QB_NAME(int_tiles)[qb_formats[w->format].bits][x->form == QB_ACT_INT8];
+    const QB_NAME(int_tile_fn) *tiles = QB_NAME(int_tiles)[qb_formats[w->format].bits][x->form];
     QB_NAME(int_call) call = {.panel = w->data + panel * w->panel_bytes, .w = w};
     const size_t origin = qb_tile_begin(x, begin);
     for (size_t tile = begin, first = origin, next; tile < end; tile++, first = next) {
@@ -235,7 +207,8 @@ static void QB_NAME(pick_int)(qb_gemm_kernels *kernels)
 {
     for (int f = 0; f < QB_FORMAT_COUNT; f++)
         if (!qb_format_is_float((qb_format)f)) {
-            kernels->of[QB_MODE_FAITHFUL][f] = (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT16};
-            kernels->of[QB_MODE_FAST][f] = (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT8};
+            kernels->of[QB_MODE_FAITHFUL][f] =
+                (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT16, QB_FEW_FORM};
+            kernels->of[QB_MODE_FAST][f] = (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT8, QB_ACT_INT8};
         }
 }

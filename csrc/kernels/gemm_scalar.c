@@ -1,9 +1,12 @@
 /* Portable products: the meaning of every other tier. */
 #include "kernels/kernels.h"
 #include "kernels/simd_scalar.h"
+#include "kernels/gemm_codes.h"
 
 #define QB_INT_TILE 1
 #define QB_INT_CASES(bits, form) QB_CASE(bits, form, 1)
+#define QB_FEW_FORM QB_ACT_INT16
+#define QB_PLANES_CASES(bits)
 #define QB_HALVES 1
 #define QB_FLOAT_TILE 2
 #define QB_FLOAT_CASES QB_CASE(1) QB_CASE(2)

@@ -31,6 +31,7 @@ typedef enum {
     QB_ACT_BF16,   /* rows, rounded to bf16 */
     QB_ACT_PAIRS,  /* tiles of bf16 */
     QB_ACT_INT16,  /* tiles of 16-bit integers, four positions in the order 0 2 1 3 */
+    QB_ACT_PLANES, /* tiles of 16-bit integers: 16 lower bytes, signed, and 16 upper ones */
     QB_ACT_INT8,   /* tiles of 8-bit integers */
     QB_ACT_COUNT
 } qb_act_form;
@@ -81,9 +82,15 @@ QB_INLINE size_t qb_tile_begin(const qb_acts *x, size_t i)
 typedef void (*qb_gemm_fn)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
                            const qb_acts *x, size_t begin, size_t end);
 
+/* So few tokens that unpacking the weights to 16 bits costs more than a second product of bytes (one
+ * token, faithful, from the cache: 4 bits 65 to 82 GB/s, 3 bits 31 to 51, 2 bits 36 to 46; nothing
+ * from 3 tokens on, slower from 6). */
+enum { QB_FEW_TOKENS = 2 };
+
 typedef struct {
     qb_gemm_fn fn;
     qb_act_form form; /* what fn reads */
+    qb_act_form few;  /* what it reads of at most QB_FEW_TOKENS */
 } qb_gemm;
 
 typedef struct {

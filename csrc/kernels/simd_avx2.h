@@ -81,10 +81,15 @@ QB_INLINE vi vi_shl(vi x, int n)
 {
     return (vi){_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)};
 }
+QB_INLINE vi vi_sar(vi x, int n)
+{
+    return (vi){_mm256_srai_epi32(x.a, n), _mm256_srai_epi32(x.b, n)};
+}
 QB_INLINE vi vi_shr(vi x, int n)
 {
     return (vi){_mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n)};
 }
+QB_INLINE vi vi_keep(vi x) { return x; }
 /* x * 2^n, 0 for n < -126. */
 QB_INLINE vf vf_scale2(vf x, vf n)
 {
@@ -99,10 +104,10 @@ QB_INLINE vi vi_shl16(vi x, int n)
 {
     return (vi){_mm256_slli_epi16(x.a, n), _mm256_slli_epi16(x.b, n)};
 }
-QB_INLINE vi vi_choose(vi mask, vi x, vi y)
+QB_INLINE vi vi_and_or(vi x, vi y, vi z)
 {
-    return (vi){_mm256_or_si256(_mm256_and_si256(mask.a, x.a), _mm256_andnot_si256(mask.a, y.a)),
-                _mm256_or_si256(_mm256_and_si256(mask.b, x.b), _mm256_andnot_si256(mask.b, y.b))};
+    return (vi){_mm256_or_si256(_mm256_and_si256(x.a, y.a), z.a),
+                _mm256_or_si256(_mm256_and_si256(x.b, y.b), z.b)};
 }
 QB_INLINE vi vi_broadcast4(const uint8_t *p)
 {

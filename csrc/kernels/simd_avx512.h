@@ -45,13 +45,22 @@ QB_INLINE vi vi_sub(vi x, vi y) { return _mm512_sub_epi32(x, y); }
 QB_INLINE vi vi_mul(vi x, vi y) { return _mm512_mullo_epi32(x, y); }
 QB_INLINE vi vi_and(vi x, vi y) { return _mm512_and_si512(x, y); }
 QB_INLINE vi vi_shl(vi x, int n) { return _mm512_slli_epi32(x, (unsigned)n); }
+QB_INLINE vi vi_sar(vi x, int n) { return _mm512_srai_epi32(x, (unsigned)n); }
 QB_INLINE vi vi_shr(vi x, int n) { return _mm512_srli_epi32(x, (unsigned)n); }
+/* Left to itself gcc reads memory again for each use of a vector, and loads of 64 bytes have one port. */
+QB_INLINE vi vi_keep(vi x)
+{
+#if !defined(QB_EMULATE_AVX512)
+    __asm__("" : "+v"(x));
+#endif
+    return x;
+}
 /* x * 2^n. */
 QB_INLINE vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 QB_INLINE vi vi_shr16(vi x, int n) { return _mm512_srli_epi16(x, (uint8_t)n); }
 QB_INLINE vi vi_shl16(vi x, int n) { return _mm512_slli_epi16(x, (uint8_t)n); }
-/* The first operand is overwritten: not the mask, which is a constant. */
-QB_INLINE vi vi_choose(vi mask, vi x, vi y) { return _mm512_ternarylogic_epi32(x, y, mask, 0xe4); }
+/* x & y | z */
+QB_INLINE vi vi_and_or(vi x, vi y, vi z) { return _mm512_ternarylogic_epi32(z, x, y, 0xf8); }
 QB_INLINE vi vi_broadcast4(const uint8_t *p)
 {
     int32_t four;

@@ -180,12 +180,19 @@ QB_INLINE vi vi_shl(vi a, int n)
     QB_LANES((int32_t)((uint32_t)a.lane[i] << n));
     return r;
 }
+QB_INLINE vi vi_sar(vi a, int n)
+{
+    vi r;
+    QB_LANES(a.lane[i] >> n);
+    return r;
+}
 QB_INLINE vi vi_shr(vi a, int n)
 {
     vi r;
     QB_LANES((int32_t)((uint32_t)a.lane[i] >> n));
     return r;
 }
+QB_INLINE vi vi_keep(vi a) { return a; }
 /* x * 2^n, 0 for n < -126. */
 QB_INLINE vf vf_scale2(vf x, vf n)
 {
@@ -207,11 +214,10 @@ QB_INLINE vi vi_shl16(vi a, int n)
              (int32_t)(((uint32_t)a.lane[i] << n) & 0xffffu));
     return r;
 }
-/* Bits of a where the mask has them, else of b. */
-QB_INLINE vi vi_choose(vi mask, vi a, vi b)
+QB_INLINE vi vi_and_or(vi a, vi b, vi c)
 {
     vi r;
-    QB_LANES((a.lane[i] & mask.lane[i]) | (b.lane[i] & ~mask.lane[i]));
+    QB_LANES((a.lane[i] & b.lane[i]) | c.lane[i]);
     return r;
 }
 /* Four bytes in every lane. */

@@ -9,6 +9,10 @@ QB_INLINE int32_t vi_sum(vi a)
     return sum;
 }
 
+/* The two bf16 of each lane. */
+QB_INLINE vf low_bf16(vi pair) { return vf_bits(vi_shl(pair, 16)); }
+QB_INLINE vf high_bf16(vi pair) { return vf_bits(vi_and(pair, vi_set1((int32_t)0xffff0000))); }
+
 /* exp(x): 0 below -87, infinity from 88.4 on; NaN stays NaN. x = n ln2 + r with |r| <= ln2 / 2; ln2 is
  * split so that n * hi is exact; polynomial of degree 6 (minimax on that interval, Cephes expf). At
  * most 2 ulp against float64; no fused operation, so the same bits everywhere. */
@@ -32,25 +36,26 @@ QB_INLINE vf vf_exp(vf x)
 }
 
 /* 2^x for x <= 0; what is not a normal number may be 0. NaN stays NaN. x = n + f with |f| <= 1/2;
- * polynomial of degree 6, minimax for the relative error on that interval: at most 8e-8, and 2^0 is 1.
- * Fused where the tier has that. */
-QB_INLINE vf vf_exp2(vf x)
+ * polynomial that is minimax for the relative error on that interval: of degree 6 at most 8e-8, or of
+ * degree 3 at most 1.1e-4, for what is rounded to bf16 (2e-3) next. 2^0 is 1. Fused where the tier
+ * has that. */
+QB_INLINE vf exp2_polynomial(const int degree, vf x)
 {
     const vf bounded = vf_max(vf_set1(-200.0f), x); /* the second where it is NaN */
     const vf n = vf_round(bounded), f = vf_sub(bounded, n);
-    vf p = vf_set1(0x1.41d32ep-13f);
-    p = vf_mla(p, f, vf_set1(0x1.5f456ap-10f));
-    p = vf_mla(p, f, vf_set1(0x1.3b2dbcp-7f));
-    p = vf_mla(p, f, vf_set1(0x1.c6aed4p-5f));
-    p = vf_mla(p, f, vf_set1(0x1.ebfbdap-3f));
-    p = vf_mla(p, f, vf_set1(0x1.62e430p-1f));
-    p = vf_mla(p, f, vf_set1(1.0f));
-    return vf_scale2(p, n);
+    vf p;
+    if (degree == 6) {
+        p = vf_mla(vf_set1(0x1.41d32ep-13f), f, vf_set1(0x1.5f456ap-10f));
+        p = vf_mla(p, f, vf_set1(0x1.3b2dbcp-7f));
+        p = vf_mla(p, f, vf_set1(0x1.c6aed4p-5f));
+        p = vf_mla(p, f, vf_set1(0x1.ebfbdap-3f));
+        p = vf_mla(p, f, vf_set1(0x1.62e430p-1f));
+    } else {
+        p = vf_mla(vf_set1(0x1.c2a218p-5f), f, vf_set1(0x1.f00c4ep-3f));
+        p = vf_mla(p, f, vf_set1(0x1.62f5fap-1f));
+    }
+    return vf_scale2(vf_mla(p, f, vf_set1(1.0f)), n);
 }
 
-QB_INLINE float exp2_one(float x)
-{
-    float t[16];
-    vf_store(t, vf_exp2(vf_set1(x)));
-    return t[0];
-}
+QB_INLINE vf vf_exp2(vf x) { return exp2_polynomial(6, x); }
+QB_INLINE vf vf_exp2_bf16(vf x) { return exp2_polynomial(3, x); }

@@ -25,11 +25,6 @@ struct qb_decoder {
     qb_buffer attn_scratch[MAX_THREADS], head_scratch[MAX_THREADS];
 };
 
-/* Row strides of the activations: whole panels, and one cache line more, so that a column of rows does
- * not fall into one set of a cache (128 inputs to 704 outputs on two threads: 141 GMAC/s instead of
- * 118 each, to 4,096 outputs: 155 instead of 108). */
-static size_t padded(size_t n) { return qb_round_up(n, QB_PANEL_ROWS) + QB_ALIGN / sizeof(float); }
-
 static bool has_shape(const qb_weights *w, size_t n_rows, size_t n_cols)
 {
     return w->n_rows == n_rows && w->n_cols == n_cols;
@@ -62,7 +57,7 @@ static qb_status check_shapes(const qb_decoder_spec *s, const qb_decoder_weights
 static qb_status fill(qb_decoder *d)
 {
     const qb_decoder_spec *s = &d->spec;
-    const size_t stride = padded(s->hidden), half = s->dim / 2;
+    const size_t stride = qb_row_stride(s->hidden), half = s->dim / 2;
     void *block;
     QB_TRY(qb_alloc(&block, s->n_layers, sizeof(qb_layer)));
     d->layers = block;
@@ -135,8 +130,9 @@ static qb_status reserve(qb_decoder *d, const qb_kv_cache *cache, const qb_batch
 {
     const qb_decoder_spec *s = &d->spec;
     const size_t n = b->n_tokens, f = sizeof(float);
-    const size_t hidden = padded(s->hidden), wide = padded(s->intermediate);
-    const size_t q_size = padded(s->n_heads * s->dim), kv_size = padded(s->n_kv_heads * s->dim);
+    const size_t hidden = qb_row_stride(s->hidden), wide = qb_row_stride(s->intermediate);
+    const size_t q_size = qb_row_stride(s->n_heads * s->dim),
+                 kv_size = qb_row_stride(s->n_kv_heads * s->dim);
     QB_TRY(qb_buffer_reserve(&d->x, n * hidden, f));
     QB_TRY(qb_buffer_reserve(&d->out, n * hidden, f));
     QB_TRY(qb_buffer_reserve(&d->q, n * q_size, f));
@@ -184,7 +180,7 @@ static void make_normed(const void *context, float *out, size_t token)
     const float *x = d->x.data;
     int32_t *bad = d->first_bad.data;
     const float sum =
-        d->kernels.vec.rmsnorm(out, x + token * padded(d->spec.hidden), source->weight,
+        d->kernels.vec.rmsnorm(out, x + token * qb_row_stride(d->spec.hidden), source->weight,
                                qb_round_up(d->spec.hidden, 16), d->spec.hidden, d->spec.norm_eps);
     if (bad[token] < 0 && !isfinite(sum))
         bad[token] = source->layer;
@@ -200,7 +196,7 @@ static void make_scored(const void *context, float *out, size_t index)
     const float *x = d->x.data;
     const int32_t *bad = d->first_bad.data;
     const float sum =
-        d->kernels.vec.rmsnorm(out, x + row * padded(d->spec.hidden), source->weight,
+        d->kernels.vec.rmsnorm(out, x + row * qb_row_stride(d->spec.hidden), source->weight,
                                qb_round_up(d->spec.hidden, 16), d->spec.hidden, d->spec.norm_eps);
     if (b->bad_layer != NULL)
         b->bad_layer[index] = bad[row] >= 0 || isfinite(sum) ? bad[row] : source->layer;
@@ -210,7 +206,7 @@ static void make_gated(const void *context, float *out, size_t token)
 {
     const row_source *source = context;
     qb_decoder *d = source->call->d;
-    const size_t wide = padded(d->spec.intermediate);
+    const size_t wide = qb_row_stride(d->spec.intermediate);
     const float *gate = d->gate.data, *up = d->up.data;
     d->kernels.vec.silu_mul(out, gate + token * wide, up + token * wide,
                             qb_round_up(d->spec.intermediate, 16));
@@ -221,7 +217,8 @@ static void rotate_and_store(const forward_call *c, size_t layer, size_t begin, 
 {
     qb_decoder *d = c->d;
     const qb_decoder_spec *s = &d->spec;
-    const size_t q_size = padded(s->n_heads * s->dim), kv_size = padded(s->n_kv_heads * s->dim);
+    const size_t q_size = qb_row_stride(s->n_heads * s->dim),
+                 kv_size = qb_row_stride(s->n_kv_heads * s->dim);
     const qb_run *runs = d->runs.data;
     float *q = d->q.data, *k = d->k.data, *v = d->v.data;
     for (size_t r = 0; r < c->batch->n_runs; r++)
@@ -239,7 +236,7 @@ static void rotate_and_store(const forward_call *c, size_t layer, size_t begin, 
 
 static void add_rows(qb_decoder *d, size_t begin, size_t end)
 {
-    const size_t hidden = padded(d->spec.hidden);
+    const size_t hidden = qb_row_stride(d->spec.hidden);
     float *x = d->x.data, *out = d->out.data;
     for (size_t t = begin; t < end; t++)
         d->kernels.vec.add(x + t * hidden, out + t * hidden, hidden);
@@ -250,8 +247,10 @@ static void run_layer(qb_worker worker, const forward_call *c, size_t layer)
     qb_decoder *d = c->d;
     const qb_decoder_spec *s = &d->spec;
     const qb_layer *l = &d->layers[layer];
-    const size_t n = c->batch->n_tokens, hidden = padded(s->hidden), wide = padded(s->intermediate);
-    const size_t q_size = padded(s->n_heads * s->dim), kv_size = padded(s->n_kv_heads * s->dim);
+    const size_t n = c->batch->n_tokens, hidden = qb_row_stride(s->hidden),
+                 wide = qb_row_stride(s->intermediate);
+    const size_t q_size = qb_row_stride(s->n_heads * s->dim),
+                 kv_size = qb_row_stride(s->n_kv_heads * s->dim);
     float *q = d->q.data, *k = d->k.data, *v = d->v.data, *attn = d->attn.data;
     float *gate = d->gate.data, *up = d->up.data;
     size_t begin, end;
@@ -288,7 +287,7 @@ static void forward_worker(qb_worker worker, void *context)
 {
     const forward_call *c = context;
     qb_decoder *d = c->d;
-    const size_t hidden = padded(d->spec.hidden);
+    const size_t hidden = qb_row_stride(d->spec.hidden);
     float *x = d->x.data;
     int32_t *bad = d->first_bad.data;
     size_t begin, end;

@@ -178,8 +178,9 @@ void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb
     const qb_gemm *gemm = qb_gemm_of(kernels, mode, w);
     qb_span own;
     qb_worker_range(worker, scored->n_rows, &own.begin, &own.end);
-    const qb_acts acts = qb_acts_prepare(worker, kernels, gemm->form, w->grid, rows,
-                                         (qb_span){0, scored->n_rows}, own, &buffers->acts);
+    const qb_acts acts =
+        qb_acts_prepare(worker, kernels, qb_gemm_form(gemm, scored->n_rows), w->grid, rows,
+                        (qb_span){0, scored->n_rows}, own, &buffers->acts);
     const size_t n_groups = qb_ceil_div(acts.n_tiles, TILES);
     const partials found = partials_of(buffers);
     size_t begin, end;

@@ -14,7 +14,7 @@ qb_status qb_act_buffers_reserve(qb_act_buffers *b, const qb_weights *w, size_t 
     b->unit_bytes = QB_MAX(b->unit_bytes, unit_bytes);
     b->n_blocks = QB_MAX(b->n_blocks, grid->n_blocks);
     b->n_segments = QB_MAX(b->n_segments, grid->n_segments);
-    b->row_length = QB_MAX(b->row_length, qb_round_up(grid->n_cols, 16));
+    b->row_length = QB_MAX(b->row_length, qb_row_stride(grid->n_cols));
     QB_TRY(qb_buffer_reserve(&b->scratch, n_threads, b->row_length * sizeof(float)));
     QB_TRY(qb_buffer_reserve(&b->units, n_tokens, b->unit_bytes));
     QB_TRY(qb_buffer_reserve(&b->scales, n_tokens, b->n_blocks * sizeof(float)));
@@ -36,6 +36,11 @@ const qb_gemm *qb_gemm_of(const qb_kernels *kernels, qb_mode mode, const qb_weig
     return &kernels->gemm.of[mode][w->format];
 }
 
+qb_act_form qb_gemm_form(const qb_gemm *gemm, size_t n_tokens)
+{
+    return n_tokens <= QB_FEW_TOKENS ? gemm->few : gemm->form;
+}
+
 /* Where a token of tile [first, first + n) goes. */
 static qb_act_row place_of(const qb_acts *a, const qb_grid *grid, size_t token, size_t first,
                            size_t n)
@@ -53,7 +58,7 @@ qb_acts qb_acts_prepare(qb_worker worker, const qb_kernels *kernels, qb_act_form
                         const qb_grid *grid, qb_rows rows, qb_span batch, qb_span own,
                         qb_act_buffers *b)
 {
-    const size_t padded = qb_round_up(grid->n_cols, 16), n_tokens = batch.end - batch.begin;
+    const size_t stride = qb_row_stride(grid->n_cols), n_tokens = batch.end - batch.begin;
     float *out = (float *)b->rows.data + batch.begin * b->row_length,
           *scratch = (float *)b->scratch.data + worker.index * b->row_length;
     qb_acts a = {.form = form, .n_tokens = n_tokens, .n_tiles = qb_n_tiles(form, n_tokens)};
@@ -63,7 +68,7 @@ qb_acts qb_acts_prepare(qb_worker worker, const qb_kernels *kernels, qb_act_form
         a.sums = (int32_t *)b->sums.data + batch.begin * b->n_segments;
     } else {
         a.rows = out;
-        a.row_stride = padded;
+        a.row_stride = stride;
     }
     if (form == QB_ACT_F32 && rows.x != NULL) { /* they are what is wanted already */
         a.rows = rows.x + batch.begin * rows.x_stride;
@@ -76,7 +81,7 @@ qb_acts qb_acts_prepare(qb_worker worker, const qb_kernels *kernels, qb_act_form
         for (size_t t = QB_MAX(first, own.begin); t < QB_MIN(first + n, own.end); t++) {
             if (qb_team_cancelled(worker))
                 return a;
-            float *target = out + (t - batch.begin) * padded;
+            float *target = out + (t - batch.begin) * stride;
             float *made = form == QB_ACT_F32 ? target : scratch;
             if (rows.x == NULL)
                 rows.make(rows.context, made, t);
@@ -126,10 +131,11 @@ void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
         batch = own;
     for (size_t i = 0, j; i < n_products; i = j) {
         const qb_weights *w = products[i].w;
-        const qb_act_form form = qb_gemm_of(kernels, mode, w)->form;
+        const qb_act_form form = qb_gemm_form(qb_gemm_of(kernels, mode, w), n_tokens);
         size_t n_panels = qb_n_panels(w->n_rows), begin = 0, end;
         for (j = i + 1; j < n_products; j++) { /* products that read the same form share it */
-            if (qb_gemm_of(kernels, mode, products[j].w)->form != form ||
+            const qb_gemm *next = qb_gemm_of(kernels, mode, products[j].w);
+            if (qb_gemm_form(next, n_tokens) != form ||
                 !qb_grid_equal(products[j].w->grid, w->grid))
                 break;
             n_panels += qb_n_panels(products[j].w->n_rows);

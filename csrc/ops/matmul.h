@@ -7,6 +7,14 @@
 #include "base/threads.h"
 #include "kernels/kernels.h"
 
+/* From one row of n activations to the next: whole panels, and one cache line more, so that a column of
+ * rows does not fall into one set of a cache (128 inputs to 704 outputs on two threads: 141 GMAC/s
+ * instead of 118 each, to 4,096 outputs: 155 instead of 108). */
+QB_INLINE size_t qb_row_stride(size_t n)
+{
+    return qb_round_up(n, QB_PANEL_ROWS) + QB_ALIGN / sizeof(float);
+}
+
 /* y (n_tokens, y_stride) = x times the transposed weights; y_stride >= 32 * panels. */
 typedef struct {
     const qb_weights *w;
@@ -49,6 +57,9 @@ void qb_matmul(qb_worker worker, const qb_kernels *kernels, qb_mode mode,
 
 /* One panel against prepared activations, for ops that walk panels themselves. */
 const qb_gemm *qb_gemm_of(const qb_kernels *kernels, qb_mode mode, const qb_weights *w);
+
+/* The form that it reads of n_tokens. */
+qb_act_form qb_gemm_form(const qb_gemm *gemm, size_t n_tokens);
 
 /* Prepares this worker's `own` rows among those of `batch`; the result, which counts tokens from the
  * first of the batch, is complete when all of them are. */

@@ -40,7 +40,7 @@ static qb_status allocate(timed_call *c, float **x, void **y, unsigned n_threads
         for (size_t i = 0; i < c->groups[g].n_weights; i++) {
             const qb_weights *w = c->groups[g].weights[i];
             QB_TRY(qb_act_buffers_reserve(&c->acts, w, c->n_tokens, n_threads));
-            widest = QB_MAX(widest, qb_round_up(w->n_cols, 16));
+            widest = QB_MAX(widest, qb_row_stride(w->n_cols));
             rows[i] = QB_MAX(rows[i], qb_n_panels(w->n_rows) * QB_PANEL_ROWS);
         }
     }

@@ -73,6 +73,35 @@ def test_a_bf16_cache_against_float64(
         assert middle <= bounds["median"]
 
 
+def attention_in_bf16(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """What fast computes over a bf16 cache: the weights are rounded, their sum is not."""
+    scale = np.float32(np.log2(np.e) / np.sqrt(query.shape[2]))
+    query, key, value = (
+        round_bf16(array).astype(np.float64).repeat(query.shape[1] // array.shape[1], axis=1)
+        for array in (np.float32(query) * scale, np.float32(key), np.float32(value))
+    )
+    scores = np.einsum("qhd,khd->hqk", query, key)
+    scores[:, ~np.tri(len(query), dtype=bool)] = -np.inf
+    weights = np.exp2(scores - scores.max(axis=2, keepdims=True))
+    values = np.einsum("hqk,khd->qhd", round_bf16(weights.astype(np.float32)), value)
+    result: np.ndarray = values / weights.sum(axis=2).T[:, :, None]
+    return result
+
+
+@pytest.mark.skipif("avx512bf16" not in TIERS, reason="this machine lacks the tier avx512bf16")
+def test_fast_rounds_what_it_says(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "causal_attention", attention_in_bf16)
+    for shape in cases():
+        built = build(rng, shape, isa="avx512bf16", mode="fast")
+        ids = tokens(rng, built, 250)  # one chunk of keys: the maximum is that of all
+        expected = reference_logits(shape, built.weights, ids)
+        found = logits_of(built, ids, kv="bf16")
+        off = np.abs(found - expected) / np.sqrt(np.mean(expected**2))
+        assert np.median(off) <= FAST_ATTENTION["against its twin"]
+
+
 @pytest.mark.parametrize("mode", core.MODES)
 def test_every_length(mode: str, isa: str, rng: np.random.Generator) -> None:
     built = build(rng, isa=isa, mode=mode)
