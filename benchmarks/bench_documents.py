@@ -22,8 +22,7 @@ from benchmarks import contest, shapes
 from benchmarks.contest import Contestant, Entry
 from benchmarks.harness import machine
 from qbench import core
-from qbench.models import Tokenizer
-from qbench.models.spec import decoder_spec, read_config
+from qbench.models import Tokenizer, decoder_spec, read_config
 from qbench.tasks import ChoiceRequest, get_task, parse_task
 
 SHAPE, TASK = "0.5b", "mmlu:lm-eval@5"

@@ -18,7 +18,7 @@ from benchmarks.contest import Entry
 from benchmarks.harness import machine
 from qbench import core
 from qbench.engine.cost import linear_products
-from qbench.models.spec import decoder_spec
+from qbench.models import decoder_spec
 
 RECIPE = "rtn-w4g128-sym+head8"
 FAST, FAITHFUL = "qbench fast", "qbench faithful"

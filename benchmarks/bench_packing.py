@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks import shapes
 from benchmarks.harness import machine
+from qbench.models import decoder_spec, read_config
 from qbench.models.checkpoint import SINGLE, Checkpoint
-from qbench.models.spec import decoder_spec, read_config
 from qbench.quant.load import pack
 from qbench.quant.quantize import quantize_checkpoint
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from qbench.models.spec import decoder_spec, tensor_slots
+from qbench.models import decoder_spec, tensor_slots
 from qbench.quant.floats import f32_to_bf16
 from qbench.quant.safetensors_writer import Entry, write_safetensors
 

@@ -1,6 +1,6 @@
 """The C core as Python sees it; `qbench.core`, its only importer, holds the contract."""
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +42,20 @@ class KVCache:
     """Keys and values of many sequences, in pages of 32 tokens."""
 
     def __new__(
-        cls, format: str, n_layers: int, n_kv_heads: int, head_dim: int, capacity_pages: int
+        cls,
+        format: str,
+        n_layers: int,
+        n_kv_heads: int,
+        head_dim: int,
+        capacity_pages: int,
+        value_dim: int = -1,
     ) -> KVCache: ...
-    def new_sequence(self) -> int: ...
+    def new_sequence(self, rotation: int = 0, /) -> int: ...
     def fork(self, parent: int, n_tokens: int, /) -> int: ...
     def truncate(self, sequence: int, n_tokens: int, /) -> None: ...
     def release(self, sequence: int, /) -> None: ...
     def length(self, sequence: int, /) -> int: ...
+    def rotation_used(self, rotation: int, /) -> bool: ...
     @property
     def pages_used(self) -> int: ...
     @property
@@ -60,20 +67,16 @@ class Decoder:
 
     def __new__(
         cls,
-        intermediate: int,
-        n_heads: int,
-        n_kv_heads: int,
-        head_dim: int,
-        context: int,
-        norm_eps: float,
-        inv_freq: NDArray[np.float32],
-        embedding: PackedTensor,
-        head: PackedTensor,
-        final_norm: NDArray[np.float32],
-        layers: tuple[tuple[object, ...], ...],
+        spec: dict[str, Any],
+        weights: dict[str, Any],
+        layers: tuple[dict[str, Any], ...],
+        rotations: tuple[tuple[NDArray[np.float32], float], ...],
         mode: str,
         isa: str | None = None,
     ) -> Decoder: ...
+    def set_rotations(
+        self, set: int, rotations: tuple[tuple[NDArray[np.float32], float], ...], /
+    ) -> None: ...
     def forward(
         self,
         cache: KVCache,

@@ -14,21 +14,23 @@ bool qb_kv_format_argument(const qb_module_state *state, const char *name, qb_kv
 
 static PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"format", "n_layers", "n_kv_heads", "head_dim", "capacity_pages", NULL};
+    static char *names[] = {"format",         "n_layers",  "n_kv_heads", "head_dim",
+                            "capacity_pages", "value_dim", NULL};
     const char *format_name;
-    Py_ssize_t n_layers, n_kv_heads, dim, capacity;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "snnnn:KVCache", names, &format_name, &n_layers,
-                                     &n_kv_heads, &dim, &capacity))
+    Py_ssize_t n_layers, n_kv_heads, dim, capacity, value_dim = -1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "snnnn|n:KVCache", names, &format_name,
+                                     &n_layers, &n_kv_heads, &dim, &capacity, &value_dim))
         return NULL;
     qb_module_state *state = qb_state_of_type(type);
     qb_kv_format format;
     if (!qb_kv_format_argument(state, format_name, &format))
         return NULL;
-    if (n_layers < 1 || n_kv_heads < 1 || dim < 1 || capacity < 1)
+    if (n_layers < 1 || n_kv_heads < 1 || dim < 1 || capacity < 1 || value_dim < -1)
         return qb_raise(state, QB_ERR_RANGE, "KVCache");
+    const qb_kv_sizes sizes = {(size_t)n_layers, (size_t)n_kv_heads, (size_t)dim,
+                               (size_t)(value_dim < 0 ? dim : value_dim)};
     qb_kv_cache *cache;
-    const qb_status status = qb_kv_cache_create(&cache, format, (size_t)n_layers,
-                                                (size_t)n_kv_heads, (size_t)dim, (size_t)capacity);
+    const qb_status status = qb_kv_cache_create(&cache, format, sizes, (size_t)capacity);
     if (status != QB_OK)
         return qb_raise(state, status, "KVCache");
     qb_py_cache *self = (qb_py_cache *)type->tp_alloc(type, 0);
@@ -79,14 +81,15 @@ static int sequence_number(PyObject *object, void *out)
     return 1;
 }
 
-static PyObject *new_sequence(PyObject *self, PyObject *unused)
+static PyObject *new_sequence(PyObject *self, PyObject *args)
 {
-    (void)unused;
-    uint32_t id = 0;
+    uint32_t id = 0, rotation = 0;
+    if (!PyArg_ParseTuple(args, "|O&:new_sequence", sequence_number, &rotation))
+        return NULL;
     qb_kv_cache *cache = idle_cache(self);
     if (cache == NULL)
         return NULL;
-    const qb_status status = qb_kv_sequence_new(cache, &id);
+    const qb_status status = qb_kv_sequence_new(cache, &id, rotation);
     return status == QB_OK ? PyLong_FromUnsignedLong(id) : finish(self, status, "new_sequence");
 }
 
@@ -140,6 +143,15 @@ static PyObject *length(PyObject *self, PyObject *args)
     return status == QB_OK ? PyLong_FromSize_t(n_tokens) : finish(self, status, "length");
 }
 
+static PyObject *rotation_used(PyObject *self, PyObject *args)
+{
+    uint32_t rotation;
+    if (!PyArg_ParseTuple(args, "O&:rotation_used", sequence_number, &rotation))
+        return NULL;
+    qb_kv_cache *cache = idle_cache(self);
+    return cache == NULL ? NULL : PyBool_FromLong(qb_kv_rotation_used(cache, rotation));
+}
+
 static PyObject *get_pages_used(PyObject *self, void *unused)
 {
     (void)unused;
@@ -153,12 +165,15 @@ static PyObject *get_page_bytes(PyObject *self, void *unused)
 }
 
 static PyMethodDef methods[] = {
-    {"new_sequence", new_sequence, METH_NOARGS, "An empty sequence's number."},
+    {"new_sequence", new_sequence, METH_VARARGS,
+     "An empty sequence's number; its keys are rotated by the set of the decoder with that "
+     "number."},
     {"fork", fork_sequence, METH_VARARGS,
      "A sequence that begins with the first tokens of another."},
     {"truncate", truncate_sequence, METH_VARARGS, "Forget the tokens from a position on."},
     {"release", release, METH_VARARGS, "Give a sequence's pages back."},
     {"length", length, METH_VARARGS, "Tokens of a sequence."},
+    {"rotation_used", rotation_used, METH_VARARGS, "Whether a sequence names that rotation."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef getset[] = {

@@ -1,128 +1,76 @@
 /* Decoder: a model over packed tensors. One call at a time; the GIL is free during a forward. */
-#include "binding/py_core.h"
+#include "binding/py_spec.h"
 
 #include "model/generate.h"
 
-static const qb_weights *weights_of(qb_module_state *state, PyObject *object, const char *name)
+/* A new object around a decoder, or NULL with an exception. */
+static PyObject *wrap(PyTypeObject *type, qb_decoder *decoder, PyObject *model, PyObject *layers)
 {
-    if (Py_TYPE(object) != state->tensor_type) {
-        PyErr_Format(PyExc_TypeError, "%s must be a PackedTensor, not %s", name,
-                     Py_TYPE(object)->tp_name);
-        return NULL;
-    }
-    return &((qb_py_tensor *)object)->tensor->weights;
-}
-
-/* A layer is (attn_norm, q, k, v, o, mlp_norm, gate, up, down); norms are float32 arrays. Borrowed
- * pointers stay valid as long as the tuple lives. */
-static bool read_layer(qb_module_state *state, qb_layer *out, PyObject *tuple, size_t hidden)
-{
-    static const char *const names[] = {"attn_norm", "q",    "k",  "v",   "o",
-                                        "mlp_norm",  "gate", "up", "down"};
-    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 9) {
-        PyErr_SetString(PyExc_TypeError, "a layer must be a tuple of nine weights");
-        return false;
-    }
-    const qb_weights **slots[] = {NULL, &out->q,    &out->k,  &out->v,   &out->o,
-                                  NULL, &out->gate, &out->up, &out->down};
-    for (Py_ssize_t i = 0; i < 9; i++) {
-        PyObject *item = PyTuple_GetItem(tuple, i);
-        if (slots[i] != NULL) {
-            if ((*slots[i] = weights_of(state, item, names[i])) == NULL)
-                return false;
-            continue;
-        }
-        PyArrayObject *norm = qb_vector(item, NPY_FLOAT32, (npy_intp)hidden, names[i]);
-        if (norm == NULL)
-            return false;
-        *(i == 0 ? &out->attn_norm : &out->mlp_norm) = QB_DATA(norm);
-        Py_DECREF((PyObject *)norm);
-    }
-    return true;
-}
-
-static qb_status create(qb_module_state *state, qb_decoder **out, qb_decoder_spec *spec,
-                        qb_decoder_weights *weights, PyObject *layers, const qb_kernels *kernels)
-{
-    qb_layer *array = PyMem_Calloc(spec->n_layers, sizeof(qb_layer));
-    qb_status status = array == NULL ? QB_ERR_NOMEM : QB_OK;
-    for (size_t i = 0; i < spec->n_layers && status == QB_OK; i++)
-        if (!read_layer(state, &array[i], PyTuple_GetItem(layers, (Py_ssize_t)i), spec->hidden))
-            status = QB_ERR_INTERNAL; /* the exception is set */
-    weights->layers = array;
-    if (status == QB_OK)
-        status = qb_decoder_create(out, spec, weights, kernels);
-    PyMem_Free(array);
-    return status;
-}
-
-/* A new object around a decoder over these weights; the spec lacks the inverse frequencies. */
-static PyObject *build(PyTypeObject *type, qb_decoder_spec *spec, qb_decoder_weights *weights,
-                       PyObject *inv_freq_object, PyObject *norm_object, PyObject *layers,
-                       const qb_kernels *kernels)
-{
-    qb_module_state *state = qb_state_of_type(type);
-    qb_decoder *decoder = NULL;
-    qb_py_decoder *self = NULL;
-    PyArrayObject *norm = NULL;
-    PyArrayObject *inv_freq =
-        qb_vector(inv_freq_object, NPY_FLOAT32, (npy_intp)(spec->dim / 2), "inv_freq");
-    if (inv_freq == NULL)
-        return NULL;
-    norm = qb_vector(norm_object, NPY_FLOAT32, (npy_intp)spec->hidden, "final_norm");
-    if (norm != NULL) {
-        spec->inverse_frequency = QB_DATA(inv_freq);
-        weights->final_norm = QB_DATA(norm);
-        const qb_status status = create(state, &decoder, spec, weights, layers, kernels);
-        if (status != QB_OK && !PyErr_Occurred())
-            qb_raise(state, status, "Decoder");
-    }
-    if (decoder != NULL && (self = (qb_py_decoder *)type->tp_alloc(type, 0)) != NULL)
-        self->decoder = decoder;
-    else
+    qb_py_decoder *self = (qb_py_decoder *)type->tp_alloc(type, 0);
+    if (self == NULL) {
         qb_decoder_free(decoder);
-    Py_DECREF((PyObject *)inv_freq);
-    Py_XDECREF((PyObject *)norm);
+        return NULL;
+    }
+    self->decoder = decoder;
+    self->weights = PyTuple_Pack(2, model, layers);
+    if (self->weights == NULL)
+        Py_CLEAR(self);
     return (PyObject *)self;
 }
 
 static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"intermediate", "n_heads",  "n_kv_heads", "head_dim", "context",
-                            "norm_eps",     "inv_freq", "embedding",  "head",     "final_norm",
-                            "layers",       "mode",     "isa",        NULL};
-    Py_ssize_t intermediate, n_heads, n_kv_heads, dim, context;
-    float eps;
-    PyObject *inv_freq, *embedding, *head, *final_norm, *layers;
+    static char *names[] = {"spec", "weights", "layers", "rotations", "mode", "isa", NULL};
+    PyObject *dict, *model, *layers, *rotations;
     const char *mode_name, *isa_name = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnnnfOOOOO!s|z:Decoder", names, &intermediate,
-                                     &n_heads, &n_kv_heads, &dim, &context, &eps, &inv_freq,
-                                     &embedding, &head, &final_norm, &PyTuple_Type, &layers,
-                                     &mode_name, &isa_name))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!O!s|z:Decoder", names, &PyDict_Type,
+                                     &dict, &PyDict_Type, &model, &PyTuple_Type, &layers,
+                                     &PyTuple_Type, &rotations, &mode_name, &isa_name))
         return NULL;
     qb_module_state *state = qb_state_of_type(type);
-    if (intermediate < 1 || n_heads < 1 || n_kv_heads < 1 || dim < 2 || context < 1)
-        return qb_raise(state, QB_ERR_RANGE, "Decoder");
-    qb_decoder_spec spec = {.n_layers = (size_t)PyTuple_Size(layers),
-                            .intermediate = (size_t)intermediate,
-                            .n_heads = (size_t)n_heads,
-                            .n_kv_heads = (size_t)n_kv_heads,
-                            .dim = (size_t)dim,
-                            .context = (size_t)context,
-                            .norm_eps = eps};
-    qb_decoder_weights weights = {.embedding = weights_of(state, embedding, "embedding"),
-                                  .head = weights_of(state, head, "head")};
+    const size_t n_rotations = (size_t)PyTuple_Size(rotations);
+    qb_rotation turned[QB_MAX_ROTATIONS];
+    qb_decoder_spec spec = {0};
+    qb_decoder_weights weights = {0};
+    qb_decoder *decoder = NULL;
     qb_kernels kernels;
-    if (weights.embedding == NULL || weights.head == NULL ||
-        !qb_mode_argument(mode_name, &spec.mode) || !qb_kernels_argument(state, isa_name, &kernels))
+    if (n_rotations > QB_MAX_ROTATIONS)
+        return qb_raise(state, QB_ERR_RANGE, "Decoder");
+    if (!qb_mode_argument(mode_name, &spec.mode) || !qb_read_spec(&spec, dict) ||
+        !qb_kernels_argument(state, isa_name, &kernels) ||
+        !qb_read_rotations(turned, n_rotations, spec.rotary_dim / 2, rotations))
         return NULL;
-    spec.n_vocab = weights.embedding->n_rows;
-    spec.hidden = weights.embedding->n_cols;
-    PyObject *self = build(type, &spec, &weights, inv_freq, final_norm, layers, &kernels);
-    if (self != NULL && (((qb_py_decoder *)self)->weights =
-                             Py_BuildValue("(OOO)", embedding, head, layers)) == NULL)
-        Py_CLEAR(self);
-    return self;
+    if (qb_read_weights(state, &spec, &weights, model, layers)) {
+        const qb_status status =
+            qb_decoder_create(&decoder, &spec, &weights, turned, n_rotations, &kernels);
+        if (status != QB_OK)
+            qb_raise(state, status, "Decoder");
+    }
+    qb_free_weights(&spec, &weights);
+    return decoder == NULL ? NULL : wrap(type, decoder, model, layers);
+}
+
+static PyObject *set_rotations(PyObject *object, PyObject *args)
+{
+    qb_py_decoder *self = (qb_py_decoder *)object;
+    qb_module_state *state = qb_state_of_type(Py_TYPE(object));
+    const size_t n = qb_decoder_n_rotations(self->decoder);
+    qb_rotation rotations[QB_MAX_ROTATIONS];
+    Py_ssize_t set;
+    PyObject *tuple;
+    if (!PyArg_ParseTuple(args, "nO!:set_rotations", &set, &PyTuple_Type, &tuple))
+        return NULL;
+    if ((size_t)PyTuple_Size(tuple) != n || set < 0 || set > INT32_MAX)
+        return PyErr_Format(PyExc_ValueError, "a set must have a number and %zu rotations", n);
+    if (self->busy)
+        return qb_raise(state, QB_ERR_BUSY, "Decoder");
+    const size_t half = qb_decoder_get_spec(self->decoder)->rotary_dim / 2;
+    if (!qb_read_rotations(rotations, n, half, tuple))
+        return NULL;
+    const qb_status status = qb_decoder_set_rotations(self->decoder, (uint32_t)set, rotations);
+    if (status != QB_OK)
+        return qb_raise(state, status, "Decoder");
+    Py_RETURN_NONE;
 }
 
 static void decoder_dealloc(PyObject *object)
@@ -225,6 +173,8 @@ done:
 static PyMethodDef methods[] = {
     {"forward", qb_py_forward, METH_VARARGS, "Run a packed batch and score rows."},
     {"generate", generate, METH_VARARGS, "Several decoding steps of many requests."},
+    {"set_rotations", set_rotations, METH_VARARGS,
+     "Another set of rotary angles under a number by which sequences of a cache name it."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {{Py_tp_new, decoder_new},

@@ -118,7 +118,22 @@ done:
     return out;
 }
 
-/* One row operation: "rmsnorm" (x, weight, eps), "silu_mul" (gate, up), "logsumexp" (x). */
+/* An activation by name: f(gate) * up. */
+static bool activate(const qb_kernels *kernels, const char *name, float *out, const float *gate,
+                     const float *up, size_t n)
+{
+#define TRY(NAME, f)                                        \
+    if (strcmp(name, #f) == 0) {                            \
+        kernels->vec.activate[QB_##NAME](out, gate, up, n); \
+        return true;                                        \
+    }
+    QB_ACTIVATIONS(TRY)
+#undef TRY
+    return false;
+}
+
+/* One row operation: "rmsnorm" (x, weight, eps), "layernorm" (x, weight that is the bias too, eps),
+ * "softcap" (x, eps: the cap), "logsumexp" (x), or an activation (gate, up). */
 static PyObject *row_operation(PyObject *module, PyObject *args)
 {
     const qb_module_state *state = qb_state_of_module(module);
@@ -153,9 +168,12 @@ static PyObject *row_operation(PyObject *module, PyObject *args)
     }
     if (strcmp(name, "rmsnorm") == 0) {
         kernels.vec.rmsnorm(out, a, b, padded, n, eps);
-    } else if (strcmp(name, "silu_mul") == 0) {
-        kernels.vec.silu_mul(out, a, b, padded);
-    } else {
+    } else if (strcmp(name, "layernorm") == 0) {
+        kernels.vec.layernorm(out, a, b, b, padded, n, eps);
+    } else if (strcmp(name, "softcap") == 0) {
+        memcpy(out, a, padded * sizeof(float));
+        kernels.vec.softcap(out, padded, eps);
+    } else if (!activate(&kernels, name, out, a, b, padded)) {
         PyErr_Format(PyExc_ValueError, "unknown row operation '%s'", name);
         goto done;
     }

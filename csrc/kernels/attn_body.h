@@ -72,10 +72,33 @@ QB_INLINE void score_block(const kv_path path, const int R, float *s, const uint
     }
 }
 
-/* One row's scores become p; what is behind its last key becomes zero. */
-QB_INLINE void soften(const kv_path path, chunk_rows *rows, int r, uint32_t n_keys, uint32_t end)
+QB_INLINE float round_bf16(float x) { return qb_bf16_to_f32(qb_f32_to_bf16(x)); }
+
+/* Softcap and ALiBi of one row's scores. */
+QB_INLINE void adjust(const qb_score_rule *rule, float *s, size_t query, uint32_t end)
+{
+    if (rule->cap > 0.0f)
+        for (uint32_t j = 0; j < end; j += 16)
+            vf_store(s + j, vf_softcap(vf_load(s + j), rule->cap));
+    if (rule->slopes == NULL)
+        return;
+    const float slope = rule->slopes[query], at = rule->positions[query];
+    const float own = round_bf16(slope * round_bf16(at));
+    for (uint32_t j = 0; j < end; j++) {
+        const float key = rule->first_position + (float)j;
+        const float bias =
+            rule->in_bf16 ? round_bf16(slope * round_bf16(key)) - own : slope * (key - at);
+        s[j] += bias * rule->slope_scale;
+    }
+}
+
+/* One row's scores become p; what is before its first key and behind its last one becomes zero. */
+QB_INLINE void soften(const kv_path path, chunk_rows *rows, int r, uint32_t first_key,
+                      uint32_t n_keys, uint32_t end)
 {
     float *s = rows->s[r];
+    for (uint32_t j = 0; j < first_key; j++)
+        s[j] = -__builtin_inff();
     for (uint32_t j = n_keys; j < end; j++)
         s[j] = -__builtin_inff();
     vf top = vf_load(s);
@@ -96,8 +119,29 @@ QB_INLINE void soften(const kv_path path, chunk_rows *rows, int r, uint32_t n_ke
     rows->sum[r] = vf_sum(sum);
 }
 
-/* sum (R, C) += p times the values of keys [first, end) of a block; `first` even. `s` and `pairs` are
- * p of the block's keys for the first of R rows; values (32, width) floats or (16, width, 2) bf16. */
+/* sum (R, C) += p times the value of key j of a block alone, in bf16: the other key of its pair may be
+ * one that is not there, and infinite. */
+QB_INLINE void add_lone(const kv_path path, const int R, const int C, vf (*sum)[QB_VALUE_VECS],
+                        const float *s, const uint16_t *pairs, const uint8_t *values, size_t width,
+                        uint32_t j)
+{
+    const vi own_half = vi_set1((int32_t)(j % 2 == 0 ? 0x0000ffffu : 0xffff0000u));
+    for (int c = 0; c < C; c++) {
+        const vi v = vi_and(load_vi(values + (j / 2 * width + 16 * (size_t)c) * 4), own_half);
+        for (int r = 0; r < R; r++) {
+            const size_t row = (size_t)r * QB_KEY_CHUNK;
+            if (path == KV_BF16)
+                sum[r][c] =
+                    vf_mla(j % 2 == 0 ? low_bf16(v) : high_bf16(v), vf_set1(s[row + j]), sum[r][c]);
+            else
+                sum[r][c] = dot_bf16(sum[r][c], v,
+                                     vi_broadcast4((const uint8_t *)(pairs + row + j / 2 * 2)));
+        }
+    }
+}
+
+/* sum (R, C) += p times the values of keys [first, end) of a block. `s` and `pairs` are p of the
+ * block's keys for the first of R rows; values (32, width) floats or (16, width, 2) bf16. */
 QB_INLINE void add_block(const kv_path path, const int R, const int C, vf (*sum)[QB_VALUE_VECS],
                          const float *s, const uint16_t *pairs, const uint8_t *values, size_t width,
                          uint32_t first, uint32_t end)
@@ -111,8 +155,9 @@ QB_INLINE void add_block(const kv_path path, const int R, const int C, vf (*sum)
             }
         return;
     }
-    const uint32_t whole = end / 2;
-    for (uint32_t pair = first / 2; pair < whole; pair++)
+    if (first % 2 != 0)
+        add_lone(path, R, C, sum, s, pairs, values, width, first);
+    for (uint32_t pair = (first + 1) / 2; pair < end / 2; pair++)
         for (int c = 0; c < C; c++) {
             const vi v = load_vi(values + (pair * width + 16 * (size_t)c) * 4);
             for (int r = 0; r < R; r++)
@@ -125,19 +170,8 @@ QB_INLINE void add_block(const kv_path path, const int R, const int C, vf (*sum)
                     sum[r][c] = dot_bf16(sum[r][c], v, vi_broadcast4((const uint8_t *)own));
                 }
         }
-    if (end % 2 != 0) /* the second key of the last pair is not there */
-        for (int c = 0; c < C; c++) {
-            const vi v =
-                vi_and(load_vi(values + (whole * width + 16 * (size_t)c) * 4), vi_set1(0xffff));
-            for (int r = 0; r < R; r++) {
-                const size_t own = (size_t)r * QB_KEY_CHUNK + end - 1;
-                if (path == KV_BF16)
-                    sum[r][c] = vf_mla(low_bf16(v), vf_set1(s[own]), sum[r][c]);
-                else
-                    sum[r][c] =
-                        dot_bf16(sum[r][c], v, vi_broadcast4((const uint8_t *)(pairs + own)));
-            }
-        }
+    if (end % 2 != 0)
+        add_lone(path, R, C, sum, s, pairs, values, width, end - 1);
 }
 
 /* acc (R, width) += p times the values of keys [first, end) of the chunk, for C vectors of columns
@@ -209,61 +243,81 @@ QB_INLINE void merge(qb_attn_state state, const chunk_rows *rows, const float *a
     }
 }
 
-/* Up to 16 rows, all with at least one key. */
-QB_INLINE void attend_rows(const kv_path path, qb_attn_state state, const uint8_t *q,
-                           size_t q_stride, const uint32_t *n_keys, int n_rows,
-                           const void *const *k_blocks, const void *const *v_blocks, size_t dim)
+/* What every row of some sees: the keys [first, end), from an even one to an even one; maybe none. */
+QB_INLINE uint32_t common_keys(const uint32_t *first_key, const uint32_t *n_keys, int n_rows,
+                               uint32_t *end)
 {
-    const size_t width = qb_round_up(dim, 16);
+    uint32_t first = 0;
+    *end = QB_KEY_CHUNK;
+    for (int r = 0; r < n_rows; r++) {
+        first = QB_MAX(first, first_key[r]);
+        *end = QB_MIN(*end, n_keys[r]);
+    }
+    first = (first + 1) & ~1u;
+    *end = QB_MAX(first, *end & ~1u);
+    return first;
+}
+
+/* Up to 16 rows from query `q0` on, all with at least one key. */
+QB_INLINE void attend_rows(const kv_path path, qb_attn_state state, const uint8_t *q,
+                           size_t q_stride, const qb_attn_keys *keys, size_t q0, int n_rows)
+{
+    const size_t width = keys->width;
+    const uint32_t *first_key = keys->first_key + q0, *n_keys = keys->n_keys + q0;
     chunk_rows rows;
     _Alignas(QB_ALIGN) float acc[ROWS * QB_MAX_HEAD_DIM];
-    uint32_t most = 0, least = QB_KEY_CHUNK;
-    for (int r = 0; r < n_rows; r++) {
+    uint32_t most = 0, common_end;
+    for (int r = 0; r < n_rows; r++)
         most = QB_MAX(most, n_keys[r]);
-        least = QB_MIN(least, n_keys[r]);
-    }
-    least &= ~1u;
+    const uint32_t common = common_keys(first_key, n_keys, n_rows, &common_end);
     const uint32_t end = (uint32_t)qb_round_up(most, QB_KEY_BLOCK);
     for (uint32_t at = 0, b = 0; at < end; at += QB_KEY_BLOCK, b++)
         for (int r = 0; r < n_rows; r += QB_QUERIES) {
-#define QB_CASE(R)                                                                            \
-    case R:                                                                                   \
-        score_block(path, R, rows.s[r] + at, q + (size_t)r * q_stride, q_stride, k_blocks[b], \
-                    dim);                                                                     \
+#define QB_CASE(R)                                                               \
+    case R:                                                                      \
+        score_block(path, R, rows.s[r] + at, q + (size_t)r * q_stride, q_stride, \
+                    keys->k_blocks[b], keys->dim);                               \
         break;
             switch (QB_MIN(QB_QUERIES, n_rows - r)) {
                 QB_QUERY_CASES
             }
 #undef QB_CASE
         }
-    for (int r = 0; r < n_rows; r++)
-        soften(path, &rows, r, n_keys[r], end);
-    memset(acc, 0, (size_t)n_rows * width * sizeof(float));
-    for (int r = -1; r < n_rows; r++) { /* the keys that all rows see, then those of one alone */
-        const bool all = r < 0;
-        const uint32_t first = all ? 0 : least, last = all ? least : n_keys[r];
-        if (first < last)
-            add_columns(path, all ? n_rows : 1, acc + (all ? 0 : (size_t)r * width), &rows,
-                        all ? 0 : r, v_blocks, width, first, last);
+    for (int r = 0; r < n_rows; r++) {
+        if (keys->rule != NULL)
+            adjust(keys->rule, rows.s[r], q0 + (size_t)r, end);
+        soften(path, &rows, r, first_key[r], n_keys[r], end);
     }
+    memset(acc, 0, (size_t)n_rows * width * sizeof(float));
+    /* For every row ascending: keys of its own, those that all rows see, keys of its own. */
+    for (int r = 0; r < n_rows; r++)
+        if (first_key[r] < QB_MIN(common, n_keys[r]))
+            add_columns(path, 1, acc + (size_t)r * width, &rows, r, keys->v_blocks, width,
+                        first_key[r], QB_MIN(common, n_keys[r]));
+    if (common < common_end)
+        add_columns(path, n_rows, acc, &rows, 0, keys->v_blocks, width, common, common_end);
+    for (int r = 0; r < n_rows; r++)
+        if (QB_MAX(common_end, first_key[r]) < n_keys[r])
+            add_columns(path, 1, acc + (size_t)r * width, &rows, r, keys->v_blocks, width,
+                        QB_MAX(common_end, first_key[r]), n_keys[r]);
     merge(state, &rows, acc, n_rows, width);
 }
 
-#define QB_ATTN_CHUNK(name, path)                                                               \
-    static void QB_NAME(name)(                                                                  \
-        qb_attn_state state, const void *q, size_t q_stride, const uint32_t *n_keys,            \
-        size_t n_queries, const void *const *k_blocks, const void *const *v_blocks, size_t dim) \
-    {                                                                                           \
-        const size_t width = qb_round_up(dim, 16);                                              \
-        for (size_t i = 0, n; i < n_queries; i += n) {                                          \
-            for (n = 0; n < ROWS && i + n < n_queries && n_keys[i + n] > 0; n++)                \
-                continue;                                                                       \
-            const qb_attn_state own = {state.max + i, state.sum + i, state.acc + i * width};    \
-            if (n > 0)                                                                          \
-                attend_rows(path, own, (const uint8_t *)q + i * q_stride, q_stride, n_keys + i, \
-                            (int)n, k_blocks, v_blocks, dim);                                   \
-            n += n == 0;                                                                        \
-        }                                                                                       \
+#define QB_ATTN_CHUNK(name, path)                                                                  \
+    static void QB_NAME(name)(qb_attn_state state, const void *q, size_t q_stride,                 \
+                              const qb_attn_keys *keys)                                            \
+    {                                                                                              \
+        for (size_t i = 0, n; i < keys->n_queries; i += n) {                                       \
+            for (n = 0; n < ROWS && i + n < keys->n_queries &&                                     \
+                        keys->first_key[i + n] < keys->n_keys[i + n];                              \
+                 n++)                                                                              \
+                continue;                                                                          \
+            const qb_attn_state own = {state.max + i, state.sum + i, state.acc + i * keys->width}; \
+            if (n > 0)                                                                             \
+                attend_rows(path, own, (const uint8_t *)q + i * q_stride, q_stride, keys, i,       \
+                            (int)n);                                                               \
+            n += n == 0;                                                                           \
+        }                                                                                          \
     }
 
 #ifndef QB_DOT_BF16

@@ -112,14 +112,26 @@ typedef struct {
     void (*pack[QB_ACT_COUNT])(qb_act_row out, const float *x, const qb_grid *grid);
 } qb_act_kernels;
 
+/* silu(v) = v / (1 + exp(-v)); gelu(v) = v * (1 + erf(v / sqrt(2))) / 2, and its usual approximation
+ * by tanh. */
+#define QB_ACTIVATIONS(X) X(SILU, silu) X(GELU, gelu) X(GELU_TANH, gelu_tanh) X(RELU, relu)
+#define QB_ENUM(NAME, name) QB_##NAME,
+typedef enum { QB_ACTIVATIONS(QB_ENUM) QB_ACTIVATION_COUNT } qb_activation;
+#undef QB_ENUM
+
 /* Rows of n values; n is a multiple of 16 and what pads a row is zero. */
 typedef struct {
     /* out = x / sqrt(sum(x^2) / n_true + eps) * weight; returns the sum of squares. NaN where that
      * is not finite. */
     float (*rmsnorm)(float *out, const float *x, const float *weight, size_t n, size_t n_true,
                      float eps);
-    /* out = silu(gate) * up, silu(v) = v / (1 + exp(-v)). */
-    void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
+    /* out = (x - mean) / sqrt(variance + eps) * weight + bias (NULL: none); returns the sum of squares
+     * of x. NaN where that is not finite. */
+    float (*layernorm)(float *out, const float *x, const float *weight, const float *bias, size_t n,
+                       size_t n_true, float eps);
+    /* out = f(gate) * up, or f(gate) where `up` is NULL. */
+    void (*activate[QB_ACTIVATION_COUNT])(float *out, const float *gate, const float *up, size_t n);
+    void (*softcap)(float *x, size_t n, float cap);  /* x = cap * tanh(x / cap) */
     void (*add)(float *x, const float *y, size_t n); /* x += y */
     /* Over the first n_true of n values: the maximum, its lowest index, and sum(exp(x - max)), which
      * is NaN if any value is not finite. */
@@ -138,20 +150,38 @@ typedef enum { QB_KV_F32, QB_KV_BF16, QB_KV_COUNT } qb_kv_format;
 enum { QB_MAX_HEAD_DIM = 512 };
 
 /* Running softmax of one query row: maximum of the scores times log2(e), sum, weighted values
- * (dim_padded,). */
+ * (width,). */
 typedef struct {
     float *max, *sum; /* (n_queries,) */
-    float *acc;       /* (n_queries, dim_padded) */
+    float *acc;       /* (n_queries, width) */
 } qb_attn_state;
 
-/* One chunk of keys of one KV head against n_queries rows, merged into their states.
- * q (n_queries, q_stride bytes), packed; n_keys[i]: valid keys of the chunk for query i, 0..256;
- * k_blocks, v_blocks: pointers to blocks of 32 tokens, as the cache stores them: f32 keys (dim, 32)
- * and values (32, dim_padded); bf16 keys in pairs of dimensions (dim / 2, 32, 2) and values in pairs
- * of tokens (16, dim_padded, 2). */
+/* What is done to scores, which carry a factor of log2(e), before their softmax. */
+typedef struct {
+    float cap; /* cap * tanh(score / cap), with that factor; 0: none */
+    /* (n_queries,) or NULL. ALiBi (Press et al. 2022): score + slope * (key - query) * slope_scale. */
+    const float *slopes;
+    const float *positions; /* (n_queries,) of the queries */
+    float first_position;   /* of the chunk's first key */
+    float slope_scale;
+    bool in_bf16; /* positions and their products with a slope as bf16, as Falcon computes them */
+} qb_score_rule;
+
+/* One chunk of keys of one KV head against query rows. */
+typedef struct {
+    size_t n_queries;
+    const uint32_t *first_key, *n_keys; /* query i sees keys first_key[i] .. n_keys[i] of 0..256 */
+    /* Pointers to blocks of 32 tokens, as the cache stores them: f32 keys (dim, 32) and values
+     * (32, width); bf16 keys in pairs of dimensions (dim / 2, 32, 2) and values in pairs of tokens
+     * (16, width, 2). */
+    const void *const *k_blocks, *const *v_blocks;
+    size_t dim, width;         /* of a key, and of a value padded to 16 */
+    const qb_score_rule *rule; /* or NULL */
+} qb_attn_keys;
+
+/* Merges a chunk into the states of the queries: q (n_queries, q_stride bytes), packed. */
 typedef void (*qb_attn_fn)(qb_attn_state state, const void *q, size_t q_stride,
-                           const uint32_t *n_keys, size_t n_queries, const void *const *k_blocks,
-                           const void *const *v_blocks, size_t dim);
+                           const qb_attn_keys *keys);
 
 typedef struct {
     qb_attn_fn chunk;

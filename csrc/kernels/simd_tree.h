@@ -35,6 +35,14 @@ QB_INLINE vf vf_exp(vf x)
     return vf_select_lt(x, vf_set1(-87.0f), vf_set1(0.0f), vf_mul(p, vf_bits(power)));
 }
 
+/* cap * tanh(x / cap), tanh(z) = 1 - 2 / (exp(2 z) + 1): at most 1.2e-7 * cap off. */
+QB_INLINE vf vf_softcap(vf x, float cap)
+{
+    const vf e = vf_exp(vf_mul(x, vf_set1(2.0f / cap)));
+    const vf tanh = vf_sub(vf_set1(1.0f), vf_div(vf_set1(2.0f), vf_add(e, vf_set1(1.0f))));
+    return vf_mul(tanh, vf_set1(cap));
+}
+
 /* 2^x for x <= 0; what is not a normal number may be 0. NaN stays NaN. x = n + f with |f| <= 1/2;
  * polynomial that is minimax for the relative error on that interval: of degree 6 at most 8e-8, or of
  * degree 3 at most 1.1e-4, for what is rounded to bf16 (2e-3) next. 2^0 is 1. Fused where the tier

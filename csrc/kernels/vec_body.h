@@ -20,14 +20,84 @@ static float QB_NAME(rmsnorm)(float *out, const float *x, const float *weight, s
     return sum;
 }
 
-static void QB_NAME(silu_mul)(float *out, const float *gate, const float *up, size_t n)
+static float QB_NAME(layernorm)(float *out, const float *x, const float *weight, const float *bias,
+                                size_t n, size_t n_true, float eps)
 {
-    const vf one = vf_set1(1.0f), zero = vf_set1(0.0f);
+    vf all = vf_set1(0.0f), squares = vf_set1(0.0f), spread = vf_set1(0.0f);
     for (size_t i = 0; i < n; i += 16) {
-        vf v = vf_load(gate + i);
-        vf silu = vf_div(v, vf_add(one, vf_exp(vf_sub(zero, v))));
-        vf_store(out + i, vf_mul(silu, vf_load(up + i)));
+        const vf v = vf_load(x + i);
+        all = vf_add(all, v);
+        squares = vf_add(squares, vf_mul(v, v));
     }
+    const float sum = vf_sum(squares), mean = vf_sum(all) / (float)n_true;
+    for (size_t i = 0; i < n; i += 16) {
+        float last[16]; /* what pads the row is no deviation */
+        vf v = vf_load(x + i);
+        if (i + 16 > n_true) {
+            vf_store(last, v);
+            for (size_t j = n_true - QB_MIN(i, n_true); j < 16; j++)
+                last[j] = mean;
+            v = vf_load(last);
+        }
+        const vf off = vf_sub(v, vf_set1(mean));
+        spread = vf_add(spread, vf_mul(off, off));
+    }
+    const float variance = vf_sum(spread) / (float)n_true;
+    const float inverse =
+        sum < __builtin_inff() ? 1.0f / __builtin_sqrtf(variance + eps) : __builtin_nanf("");
+    for (size_t i = 0; i < n; i += 16) {
+        const vf scaled = vf_mul(vf_sub(vf_load(x + i), vf_set1(mean)), vf_set1(inverse));
+        const vf value = vf_mul(vf_load(weight + i), scaled);
+        vf_store(out + i, bias == NULL ? value : vf_add(value, vf_load(bias + i)));
+    }
+    return sum;
+}
+
+QB_INLINE vf silu(vf v)
+{
+    return vf_div(v, vf_add(vf_set1(1.0f), vf_exp(vf_sub(vf_set1(0.0f), v))));
+}
+
+/* v / (1 + exp(-2 u)) with u = sqrt(2 / pi) (v + 0.044715 v^3): half of v (1 + tanh(u)). */
+QB_INLINE vf gelu_tanh(vf v)
+{
+    const vf cube = vf_mul(vf_mul(v, v), v);
+    const vf u = vf_mul(vf_set1(-1.5957691216f), vf_add(v, vf_mul(vf_set1(0.044715f), cube)));
+    return vf_div(v, vf_add(vf_set1(1.0f), vf_exp(u)));
+}
+
+/* By erfc(z) = t P(t) exp(-z^2), t = 1 / (1 + 0.3275911 z), z >= 0 (Abramowitz and Stegun 7.1.26; at most
+ * 1.5e-7 off). */
+QB_INLINE vf gelu(vf v)
+{
+    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f), half = vf_mul(v, vf_set1(0.5f));
+    const vf z = vf_mul(vf_max(vf_sub(zero, v), v), vf_set1(0.70710678f));
+    const vf t = vf_div(one, vf_add(one, vf_mul(vf_set1(0.3275911f), z)));
+    vf p = vf_set1(1.061405429f);
+    p = vf_add(vf_mul(p, t), vf_set1(-1.453152027f));
+    p = vf_add(vf_mul(p, t), vf_set1(1.421413741f));
+    p = vf_add(vf_mul(p, t), vf_set1(-0.284496736f));
+    p = vf_add(vf_mul(p, t), vf_set1(0.254829592f));
+    const vf beyond = vf_mul(vf_mul(p, t), vf_exp(vf_sub(zero, vf_mul(z, z))));
+    return vf_mul(half, vf_select_lt(v, zero, beyond, vf_sub(vf_set1(2.0f), beyond)));
+}
+
+QB_INLINE vf relu(vf v) { return vf_max(vf_set1(0.0f), v); } /* NaN stays NaN */
+
+#define QB_ACTIVATE(NAME, f)                                                                    \
+    static void QB_NAME(activate_##f)(float *out, const float *gate, const float *up, size_t n) \
+    {                                                                                           \
+        for (size_t i = 0; i < n; i += 16) {                                                    \
+            const vf v = f(vf_load(gate + i));                                                  \
+            vf_store(out + i, up == NULL ? v : vf_mul(v, vf_load(up + i)));                     \
+        }                                                                                       \
+    }
+QB_ACTIVATIONS(QB_ACTIVATE)
+
+static void QB_NAME(softcap)(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i += 16)
+        vf_store(x + i, vf_softcap(vf_load(x + i), cap));
 }
 
 static void QB_NAME(add)(float *x, const float *y, size_t n)
@@ -89,6 +159,12 @@ static void QB_NAME(divergence)(double *cross, double *mass, const float *base, 
 
 void QB_NAME(qb_vec_pick)(qb_vec_kernels *kernels)
 {
-    *kernels = (qb_vec_kernels){QB_NAME(rmsnorm), QB_NAME(silu_mul), QB_NAME(add),
-                                QB_NAME(logsumexp), QB_NAME(divergence)};
+#define QB_ENTRY(NAME, f) [QB_##NAME] = QB_NAME(activate_##f),
+    *kernels = (qb_vec_kernels){.rmsnorm = QB_NAME(rmsnorm),
+                                .layernorm = QB_NAME(layernorm),
+                                .activate = {QB_ACTIVATIONS(QB_ENTRY)},
+                                .softcap = QB_NAME(softcap),
+                                .add = QB_NAME(add),
+                                .logsumexp = QB_NAME(logsumexp),
+                                .divergence = QB_NAME(divergence)};
 }

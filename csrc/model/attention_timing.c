@@ -31,7 +31,7 @@ static void fill(float *values, size_t n)
 static qb_status fill_cache(qb_kv_cache *cache, size_t n_tokens, size_t width, uint32_t *sequence)
 {
     void *row;
-    QB_TRY(qb_kv_sequence_new(cache, sequence));
+    QB_TRY(qb_kv_sequence_new(cache, sequence, 0));
     QB_TRY(qb_kv_reserve(cache, *sequence, n_tokens));
     QB_TRY(qb_alloc(&row, width, sizeof(float)));
     for (size_t t = 0; t < n_tokens; t++) {
@@ -70,7 +70,7 @@ qb_status qb_time_attention(double *seconds, const qb_kernels *kernels, qb_mode 
     qb_kv_cache *cache;
     void *scratch;
     uint32_t sequence;
-    QB_TRY(qb_kv_cache_create(&cache, kv_format, 1, n_kv_heads, dim,
+    QB_TRY(qb_kv_cache_create(&cache, kv_format, (qb_kv_sizes){1, n_kv_heads, dim, dim},
                               qb_ceil_div(n_tokens, QB_KEY_BLOCK)));
     qb_status status = qb_alloc(&scratch, n_threads, sizeof(qb_buffer));
     if (status == QB_OK) {

@@ -1,5 +1,6 @@
 #include "model/kv_cache.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/half.h"
@@ -7,13 +8,15 @@
 
 typedef struct {
     bool live;
+    uint32_t rotation;
     size_t n_tokens, n_pages, page_capacity;
     uint8_t **pages;
 } sequence;
 
 struct qb_kv_cache {
     qb_kv_format format;
-    size_t n_layers, n_kv_heads, dim, width;
+    qb_kv_sizes sizes;
+    size_t width; /* of a value, padded */
     size_t element_bytes, key_bytes, head_bytes, page_bytes;
     size_t capacity_pages, n_used, n_made, n_free;
     uint8_t **made, **free_list; /* (n_made,) every page ever allocated; (n_free,) unused ones */
@@ -25,26 +28,26 @@ struct qb_kv_cache {
 /* The reference count stands in front of a page's data, on its own cache line. */
 static uint32_t *count_of(uint8_t *page) { return (uint32_t *)(void *)(page - QB_ALIGN); }
 
-qb_status qb_kv_cache_create(qb_kv_cache **out, qb_kv_format format, size_t n_layers,
-                             size_t n_kv_heads, size_t dim, size_t capacity_pages)
+qb_status qb_kv_cache_create(qb_kv_cache **out, qb_kv_format format, qb_kv_sizes sizes,
+                             size_t capacity_pages)
 {
     void *block;
     *out = NULL;
     QB_REQUIRE((unsigned)format < QB_KV_COUNT, QB_ERR_FORMAT);
-    QB_REQUIRE(n_layers >= 1 && n_layers <= 4096 && n_kv_heads >= 1 && n_kv_heads <= 4096 &&
-                   dim >= 2 && dim % 2 == 0 && dim <= QB_MAX_HEAD_DIM && capacity_pages >= 1,
+    QB_REQUIRE(sizes.n_layers >= 1 && sizes.n_layers <= 4096 && sizes.n_kv_heads >= 1 &&
+                   sizes.n_kv_heads <= 4096 && sizes.dim >= 2 && sizes.dim % 2 == 0 &&
+                   sizes.dim <= QB_MAX_HEAD_DIM && sizes.value_dim >= 1 &&
+                   sizes.value_dim <= QB_MAX_HEAD_DIM && capacity_pages >= 1,
                QB_ERR_RANGE);
     QB_TRY(qb_alloc(&block, 1, sizeof(qb_kv_cache)));
     qb_kv_cache *cache = block;
     cache->format = format;
-    cache->n_layers = n_layers;
-    cache->n_kv_heads = n_kv_heads;
-    cache->dim = dim;
-    cache->width = qb_round_up(dim, 16);
+    cache->sizes = sizes;
+    cache->width = qb_round_up(sizes.value_dim, 16);
     cache->element_bytes = format == QB_KV_F32 ? 4 : 2;
-    cache->key_bytes = dim * QB_KEY_BLOCK * cache->element_bytes;
+    cache->key_bytes = sizes.dim * QB_KEY_BLOCK * cache->element_bytes;
     cache->head_bytes = cache->key_bytes + cache->width * QB_KEY_BLOCK * cache->element_bytes;
-    cache->page_bytes = n_layers * n_kv_heads * cache->head_bytes;
+    cache->page_bytes = sizes.n_layers * sizes.n_kv_heads * cache->head_bytes;
     cache->capacity_pages = capacity_pages;
     *out = cache;
     return QB_OK;
@@ -124,7 +127,7 @@ static sequence *find(const qb_kv_cache *cache, uint32_t id)
     return id < cache->n_sequences && cache->sequences[id].live ? &cache->sequences[id] : NULL;
 }
 
-qb_status qb_kv_sequence_new(qb_kv_cache *cache, uint32_t *out)
+qb_status qb_kv_sequence_new(qb_kv_cache *cache, uint32_t *out, uint32_t rotation)
 {
     uint32_t id = 0;
     while (id < cache->n_sequences && cache->sequences[id].live)
@@ -136,6 +139,7 @@ qb_status qb_kv_sequence_new(qb_kv_cache *cache, uint32_t *out)
         cache->sequences = array;
     }
     cache->sequences[id].live = true;
+    cache->sequences[id].rotation = rotation;
     cache->sequences[id].n_tokens = cache->sequences[id].n_pages = 0;
     *out = id;
     return QB_OK;
@@ -146,7 +150,7 @@ qb_status qb_kv_sequence_fork(qb_kv_cache *cache, uint32_t *out, uint32_t parent
     uint32_t id;
     QB_REQUIRE(find(cache, parent) != NULL && n_tokens <= find(cache, parent)->n_tokens,
                QB_ERR_RANGE);
-    QB_TRY(qb_kv_sequence_new(cache, &id));
+    QB_TRY(qb_kv_sequence_new(cache, &id, find(cache, parent)->rotation));
     sequence *child = &cache->sequences[id], *from = &cache->sequences[parent];
     const size_t n_pages = qb_ceil_div(n_tokens, QB_KEY_BLOCK);
     const qb_status status = grow_pages(&child->pages, &child->page_capacity, n_pages);
@@ -189,6 +193,19 @@ qb_status qb_kv_sequence_length(const qb_kv_cache *cache, uint32_t id, size_t *o
     return QB_OK;
 }
 
+bool qb_kv_rotation_used(const qb_kv_cache *cache, uint32_t rotation)
+{
+    for (size_t i = 0; i < cache->n_sequences; i++)
+        if (cache->sequences[i].live && cache->sequences[i].rotation == rotation)
+            return true;
+    return false;
+}
+
+uint32_t qb_kv_sequence_rotation(const qb_kv_cache *cache, uint32_t id)
+{
+    return cache->sequences[id].rotation;
+}
+
 qb_status qb_kv_reserve(qb_kv_cache *cache, uint32_t id, size_t n_new)
 {
     sequence *s = find(cache, id);
@@ -224,43 +241,48 @@ const uint8_t *const *qb_kv_pages(const qb_kv_cache *cache, uint32_t id)
 void qb_kv_store(const qb_kv_cache *cache, uint32_t id, size_t position, size_t layer,
                  const float *key, const float *value)
 {
+    const size_t dim = cache->sizes.dim, value_dim = cache->sizes.value_dim;
     uint8_t *page = cache->sequences[id].pages[position / QB_KEY_BLOCK];
     const size_t slot = position % QB_KEY_BLOCK;
-    for (size_t h = 0; h < cache->n_kv_heads; h++, key += cache->dim, value += cache->dim) {
-        uint8_t *k = page + (layer * cache->n_kv_heads + h) * cache->head_bytes;
+    for (size_t h = 0; h < cache->sizes.n_kv_heads; h++, key += dim, value += value_dim) {
+        uint8_t *k = page + (layer * cache->sizes.n_kv_heads + h) * cache->head_bytes;
         uint8_t *v = k + cache->key_bytes;
         if (cache->format == QB_KV_F32) {
-            for (size_t d = 0; d < cache->dim; d++) {
+            for (size_t d = 0; d < dim; d++)
                 ((float *)(void *)k)[d * QB_KEY_BLOCK + slot] = key[d];
+            for (size_t d = 0; d < value_dim; d++)
                 ((float *)(void *)v)[slot * cache->width + d] = value[d];
-            }
         } else { /* pairs of dimensions, pairs of tokens: kernels.h */
             uint16_t *k2 = (uint16_t *)(void *)k + 2 * slot;
             uint16_t *v2 = (uint16_t *)(void *)v + slot / 2 * 2 * cache->width + slot % 2;
-            for (size_t d = 0; d < cache->dim; d++) {
+            for (size_t d = 0; d < dim; d++)
                 k2[d / 2 * 2 * QB_KEY_BLOCK + d % 2] = qb_f32_to_bf16(key[d]);
+            for (size_t d = 0; d < value_dim; d++)
                 v2[2 * d] = qb_f32_to_bf16(value[d]);
-            }
         }
     }
 }
 
 qb_attention_shape qb_kv_shape(const qb_kv_cache *cache, size_t layer, size_t n_heads)
 {
+    const qb_kv_sizes *s = &cache->sizes;
     return (qb_attention_shape){.n_heads = n_heads,
-                                .n_kv_heads = cache->n_kv_heads,
-                                .dim = cache->dim,
+                                .n_kv_heads = s->n_kv_heads,
+                                .dim = s->dim,
+                                .value_dim = s->value_dim,
                                 .kv_format = cache->format,
-                                .layer_offset = layer * cache->n_kv_heads * cache->head_bytes,
+                                .layer_offset = layer * s->n_kv_heads * cache->head_bytes,
                                 .head_bytes = cache->head_bytes,
-                                .key_bytes = cache->key_bytes};
+                                .key_bytes = cache->key_bytes,
+                                .scale = 1.0 / sqrt((double)s->dim)};
 }
 
 qb_kv_format qb_kv_cache_format(const qb_kv_cache *cache) { return cache->format; }
 
-bool qb_kv_cache_fits(const qb_kv_cache *cache, size_t n_layers, size_t n_kv_heads, size_t dim)
+bool qb_kv_cache_fits(const qb_kv_cache *cache, qb_kv_sizes sizes)
 {
-    return cache->n_layers == n_layers && cache->n_kv_heads == n_kv_heads && cache->dim == dim;
+    return cache->sizes.n_layers == sizes.n_layers && cache->sizes.n_kv_heads == sizes.n_kv_heads &&
+           cache->sizes.dim == sizes.dim && cache->sizes.value_dim == sizes.value_dim;
 }
 
 size_t qb_kv_pages_used(const qb_kv_cache *cache) { return cache->n_used; }

@@ -75,6 +75,20 @@ static void clear(candidate *list, size_t n)
         list[i] = (candidate){-INFINITY, -1};
 }
 
+/* Products of one chunk of the vocabulary become logits. */
+static void apply_rule(const qb_kernels *kernels, const qb_logit_rule *rule, float *logits,
+                       size_t begin, size_t n)
+{
+    if (rule->scale != 1.0f)
+        for (size_t i = 0; i < n; i++)
+            logits[i] *= rule->scale;
+    if (rule->bias != NULL)
+        for (size_t i = 0; i < n; i++)
+            logits[i] += rule->bias[begin + i];
+    if (rule->cap > 0.0f)
+        kernels->vec.softcap(logits, qb_round_up(n, 16), rule->cap);
+}
+
 /* What is asked of one row's logits in one chunk of the vocabulary. */
 static void reduce_chunk(const qb_kernels *kernels, const qb_scored *scored, const partials *out,
                          size_t n_vocab, size_t chunk, size_t row, const float *logits)
@@ -104,8 +118,8 @@ static void reduce_chunk(const qb_kernels *kernels, const qb_scored *scored, con
 
 /* Logits of a few tiles of rows against one chunk of the vocabulary. */
 static void sweep_chunk(const qb_kernels *kernels, const qb_gemm *gemm, const qb_weights *w,
-                        const qb_acts *acts, const qb_scored *scored, size_t chunk, size_t tile,
-                        const partials *out, float *logits)
+                        const qb_acts *acts, const qb_logit_rule *rule, const qb_scored *scored,
+                        size_t chunk, size_t tile, const partials *out, float *logits)
 {
     const size_t begin = chunk * QB_HEAD_CHUNK, end = QB_MIN(w->n_rows, begin + QB_HEAD_CHUNK);
     const size_t tile_end = QB_MIN(tile + TILES, acts->n_tiles);
@@ -113,8 +127,10 @@ static void sweep_chunk(const qb_kernels *kernels, const qb_gemm *gemm, const qb
     for (size_t panel = begin / QB_PANEL_ROWS; panel * QB_PANEL_ROWS < end; panel++)
         gemm->fn(logits + panel * QB_PANEL_ROWS - begin, QB_HEAD_CHUNK, w, panel, acts, tile,
                  tile_end);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        apply_rule(kernels, rule, logits + i * QB_HEAD_CHUNK, begin, end - begin);
         reduce_chunk(kernels, scored, out, w->n_rows, chunk, first + i, logits + i * QB_HEAD_CHUNK);
+    }
 }
 
 /* The most likely ids of one row, once its normalizer is known. */
@@ -172,7 +188,8 @@ static void finish_row(const qb_scored *scored, const partials *found, size_t n_
 }
 
 void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb_weights *w,
-             qb_rows rows, const qb_scored *scored, qb_head_buffers *buffers, qb_buffer *scratch)
+             qb_rows rows, const qb_logit_rule *rule, const qb_scored *scored,
+             qb_head_buffers *buffers, qb_buffer *scratch)
 {
     const size_t n_chunks = qb_ceil_div(w->n_rows, QB_HEAD_CHUNK);
     const qb_gemm *gemm = qb_gemm_of(kernels, mode, w);
@@ -187,7 +204,7 @@ void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb
     qb_team_barrier(worker);
     qb_worker_range(worker, n_chunks * n_groups, &begin, &end);
     for (size_t unit = begin; unit < end && !qb_team_cancelled(worker); unit++)
-        sweep_chunk(kernels, gemm, w, &acts, scored, unit / n_groups, unit % n_groups * TILES,
+        sweep_chunk(kernels, gemm, w, &acts, rule, scored, unit / n_groups, unit % n_groups * TILES,
                     &found, scratch->data);
     qb_team_barrier(worker);
     qb_worker_range(worker, scored->n_rows, &begin, &end);

@@ -25,6 +25,12 @@ typedef struct {
 
 enum { QB_MAX_TOP = 1024 };
 
+/* From products to logits: cap * tanh((scale * x + bias) / cap); bias (n_vocab,) or NULL, cap 0: none. */
+typedef struct {
+    const float *bias;
+    float scale, cap;
+} qb_logit_rule;
+
 typedef struct {
     qb_act_buffers acts;
     qb_buffer sums, tops, divergences; /* (n_chunks, n_rows) */
@@ -38,6 +44,7 @@ void qb_head_buffers_destroy(qb_head_buffers *buffers);
 
 /* Complete after its last barrier; the rows are made as those of a product (matmul.h). */
 void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb_weights *w,
-             qb_rows rows, const qb_scored *scored, qb_head_buffers *buffers, qb_buffer *scratch);
+             qb_rows rows, const qb_logit_rule *rule, const qb_scored *scored,
+             qb_head_buffers *buffers, qb_buffer *scratch);
 
 #endif

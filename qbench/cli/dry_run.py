@@ -13,7 +13,8 @@ from qbench.cli.reader import Reader
 from qbench.cli.terminal import console, print_json, safe
 from qbench.engine.cost import Rates, seconds_of
 from qbench.engine.memory import GIB, Memory, default_batch_tokens, share_out
-from qbench.engine.rehearsal import Tally, rehearse
+from qbench.engine.rehearsal import rehearse
+from qbench.engine.tally import Tally
 from qbench.errors import QbenchError
 from qbench.study.execute import run_items
 from qbench.study.schedule import SHARD_ITEMS

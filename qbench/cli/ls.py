@@ -276,7 +276,8 @@ def _model_folders(top: Path) -> list[Path]:
 
 def _model(folder: Path, top: Path) -> Row:
     """Describe a model folder by its configuration and the size of its weights."""
-    from qbench.models.spec import decoder_spec, read_config, tensor_slots
+    from qbench.models.config import decoder_spec, read_config
+    from qbench.models.slots import tensor_slots
 
     row: Row = {"model": str(top / folder.relative_to(top))}
     try:
@@ -284,12 +285,7 @@ def _model(folder: Path, top: Path) -> Row:
         spec = decoder_spec(config, str(folder / "config.json"))
     except CheckpointError as error:
         return {**row, "problem": str(error)}
-    n_parameters = 0
-    for slot in tensor_slots(spec):
-        size = 1
-        for n in slot.shape:
-            size *= n
-        n_parameters += size
+    n_parameters = sum(slot.size for slot in tensor_slots(spec))
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     quantization = config.get("quantization_config")
     recipe = quantization.get("recipe") if isinstance(quantization, dict) else None

@@ -9,8 +9,8 @@ import numpy as np
 
 from qbench import core
 from qbench.engine.cost import Rates
+from qbench.models import DecoderSpec, read_config
 from qbench.models.checkpoint import Weight
-from qbench.models.spec import DecoderSpec, read_config
 from qbench.quant.floats import convert
 from qbench.quant.load import kv_format_of
 from qbench.quant.loading import is_quantized, saved_recipe

@@ -24,9 +24,9 @@ def quantize(
     """
     from qbench.cli.progress import steps
     from qbench.cli.terminal import print_json, refuse_existing
+    from qbench.models import decoder_spec, read_config
     from qbench.models.checkpoint import Checkpoint
     from qbench.models.hub import resolve
-    from qbench.models.spec import decoder_spec, read_config
     from qbench.quant.loading import is_quantized
     from qbench.quant.quantize import quantize_checkpoint
     from qbench.quant.recipe import Recipe, require_available

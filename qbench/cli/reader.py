@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from qbench.models import DecoderSpec, decoder_spec, read_config
 from qbench.models.hub import resolve
-from qbench.models.spec import DecoderSpec, decoder_spec, read_config
 from qbench.models.tokenizer import Tokenizer
 from qbench.study.execute import run_items
 from qbench.study.records import ItemRecord

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qbench.engine.model import Model
 from qbench.engine.perplexity import Perplexity
-from qbench.engine.runtime import DecoderWeights, Runtime
+from qbench.engine.runtime import Runtime
+from qbench.engine.weights import DecoderWeights
 
 __all__ = ["DecoderWeights", "Model", "Perplexity", "Runtime"]

@@ -6,12 +6,10 @@ comes on top. It measures nothing itself.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
-from qbench.engine.rehearsal import Tally
-from qbench.models import DecoderSpec, tensor_slots
-from qbench.models.spec import LINEAR_SLOTS
+from qbench.engine.tally import Tally
+from qbench.models import LINEAR_SLOTS, DecoderSpec, tensor_slots
 
 
 class Rates(NamedTuple):
@@ -27,13 +25,18 @@ class Rates(NamedTuple):
 
 
 def linear_products(spec: DecoderSpec) -> int:
-    """Multiply-accumulates of a token in the linear layers: their weights, the head left out."""
-    return sum(math.prod(slot.shape) for slot in tensor_slots(spec) if slot.slot in LINEAR_SLOTS)
+    """Multiply-accumulates of a token in the linear layers and the experts that it goes to."""
+    slots = [slot for slot in tensor_slots(spec) if slot.slot in LINEAR_SLOTS]
+    if spec.experts is None:
+        return sum(slot.size for slot in slots)
+    share = spec.experts.active / spec.experts.count
+    mixed = sum(slot.size for slot in slots if slot.expert >= 0)
+    return int(sum(slot.size for slot in slots) - mixed + mixed * share)
 
 
 def attention_products(spec: DecoderSpec, keys: int) -> int:
     """Multiply-accumulates of so many pairs of query and key, in all heads and layers."""
-    return 2 * spec.n_layers * spec.n_heads * spec.head_dim * keys
+    return spec.n_layers * spec.n_heads * (spec.head_dim + spec.value_dim) * keys
 
 
 def seconds_of(tally: Tally, spec: DecoderSpec, weight_bytes: int, rates: Rates) -> float:

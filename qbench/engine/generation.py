@@ -51,12 +51,18 @@ class Generation:
     new: list[int] = field(default_factory=list)
     text: str = ""
     sequence: int = -1
+    rotation: int = 0
     done: bool = False
 
     @property
+    def ids(self) -> Ids:
+        """The prompt and what was generated."""
+        return np.concatenate((self.prompt, np.array(self.new, np.int32)))
+
+    @property
     def read(self) -> Ids:
-        """What must be in the cache before the first step: the prompt without its last token."""
-        return self.prompt[:-1]
+        """What must be in the cache before the next step: all ids without the last one."""
+        return self.ids[:-1] if self.new else self.prompt[:-1]
 
     @property
     def pages(self) -> int:
@@ -121,7 +127,11 @@ class Generator:
         self._limits = limits
         # Neighbours share prefixes; the order does not matter otherwise.
         asking = [request for request in requests if request.max_new > 0]
-        self._waiting = sorted(asking, key=lambda r: trie.sort_key(r.prompt), reverse=True)
+        for request in asking:
+            request.rotation = runtime.spec.rotation_key(len(request.prompt))
+        self._waiting = sorted(
+            asking, key=lambda r: (r.rotation, trie.sort_key(r.prompt)), reverse=True
+        )
         self._live: list[Generation] = []
 
     def run(self) -> None:
@@ -192,19 +202,25 @@ class Generator:
 
     def _anchor(self) -> Generation | None:
         """Return the live request that shares most with the next one, a running one first."""
-        following = self._waiting[-1].read
+        following = self._waiting[-1]
         return max(
-            (r for r in self._live if len(r.read)),
-            key=lambda r: (trie.common_prefix(r.read, following), not r.done),
+            (r for r in self._live if len(r.read) and r.rotation == following.rotation),
+            key=lambda r: (trie.common_prefix(r.read, following.read), not r.done),
             default=None,
         )
 
     def _admit(self, leaving: Generation | None) -> list[Generation]:
-        """Take requests from the queue; `leaving` has pages, but no slot."""
+        """Take requests that are turned alike from the queue; `leaving` has pages, but no slot."""
         room = self._runtime.free_pages - sum(r.pages for r in self._live)
         slots = (self._limits.sequences or MAX_LIVE) - len(self._live) + (leaving is not None)
         new: list[Generation] = []
-        while self._waiting and len(new) < slots and self._waiting[-1].pages <= room:
+        rotation = self._waiting[-1].rotation
+        while (
+            self._waiting
+            and len(new) < slots
+            and self._waiting[-1].pages <= room
+            and self._waiting[-1].rotation == rotation
+        ):
             room -= self._waiting[-1].pages
             new.append(self._waiting.pop())
         return new
@@ -215,6 +231,7 @@ class Generator:
         reads = {trie.sort_key(r.read): r.read for r in requests if len(r.read)}
         keys = sorted(reads)
         shared = None if anchor is None else Anchor(anchor.sequence, anchor.read)
+        runtime.rotation = requests[0].rotation if requests else 0
         leaves = batches.plan([reads[key] for key in keys], self._limits, shared)
         for leaf in leaves:
             leaf.kept = True
@@ -244,7 +261,7 @@ class Generator:
             [int(r.new[-1] if r.new else r.prompt[-1]) for r in live],
             [r.key for r in live],
             [len(r.new) for r in live],
-            [r.max_new - len(r.new) for r in live],
+            [self._steps_left(r) for r in live],
             end_ids=self._ends.ids,
             n_steps=n_steps,
             temperature=self._sampling.temperature,
@@ -253,3 +270,19 @@ class Generator:
         )
         for request, row in zip(live, np.asarray(tokens).tolist(), strict=True):
             request.accept(row, self._ends)
+        self._turn_over([request for request in live if self._steps_left(request) <= 0])
+
+    def _steps_left(self, request: Generation) -> int:
+        """Tokens that a request may still take under its rotation."""
+        left = request.max_new - len(request.new)
+        limit = self._runtime.spec.rotation_limit(request.rotation)
+        n = len(request.prompt) + len(request.new)
+        return left if limit is None else min(left, limit - n + 1)
+
+    def _turn_over(self, requests: Sequence[Generation]) -> None:
+        """Put requests that have outgrown their rotation back into the queue, to be read again."""
+        for request in requests:
+            if not request.done:
+                request.rotation = self._runtime.spec.rotation_key(len(request.ids))
+                self._drop([request])
+                self._waiting.append(request)

@@ -65,9 +65,11 @@ def forward_bytes(spec: DecoderSpec, n_tokens: int) -> int:
     of them), the widest input once in float32 and once in 16 bits, and 16 bytes for each 512
     entries of the vocabulary. Activations that a head reads count like an input.
     """
-    heads = spec.n_heads * spec.head_dim
-    widest = max(spec.hidden_size, spec.intermediate_size, heads)
-    rows = spec.hidden_size + heads + spec.n_kv_heads * spec.head_dim + spec.intermediate_size
+    heads = spec.n_heads * max(spec.head_dim, spec.value_dim)
+    widest = max(spec.hidden_size, spec.widest, heads)
+    rows = spec.hidden_size + heads + spec.n_kv_heads * spec.head_dim + spec.widest
+    rows += heads if spec.latent else 0
+    rows += spec.hidden_size if spec.parallel or spec.experts is not None else 0
     head = 7 * spec.hidden_size + spec.vocab_size // 512 * 16
     return n_tokens * (2 * 4 * rows + 7 * widest + head)
 

@@ -113,7 +113,9 @@ class Model(Described):
         tokens = requests.token_ids(ids, self.room, "logits")
         step = self._limits.tokens
         with self._runtime.exclusive():
+            self._runtime.rotation = self.spec.rotation_key(len(tokens))
             sequence = self._runtime.new_sequence()
+            self._runtime.rotation = 0
             pieces = [
                 self._runtime.logits(sequence, tokens[first : first + step])
                 for first in range(0, len(tokens), step)

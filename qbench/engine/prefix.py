@@ -10,10 +10,14 @@ from qbench.engine.trie import Ids
 
 @dataclass(frozen=True)
 class Anchor:
-    """A sequence of the cache and the tokens at its beginning that others may share."""
+    """A sequence of the cache and the tokens at its beginning that others may share.
+
+    ``rotation``: the key of its rotations; sequences of another key cannot share it.
+    """
 
     sequence: int
     ids: Ids
+    rotation: int = 0
 
 
 class KeptPrefix:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,46 +22,13 @@ from qbench.engine.memory import Memory, pages_of
 from qbench.engine.model import Model
 from qbench.engine.prefix import KeptPrefix
 from qbench.engine.runtime import NOTHING, Run, Scored
+from qbench.engine.tally import Tally
 from qbench.engine.trie import Ids
 from qbench.errors import RequestError
 from qbench.models import DecoderSpec, Tokenizer
 
 if TYPE_CHECKING:
     from qbench.engine.runtime import Runtime
-
-
-@dataclass
-class Tally:
-    """What was asked of the core.
-
-    Attributes
-    ----------
-    forwards : Counter of (int, int)
-        How often a forward had so many tokens and so many scored rows; a decoding step is one.
-    keys : int
-        Pairs of a query and a key that it may see, over all tokens.
-    most_pages : int
-        Pages of the cache in use at a time, at most.
-    """
-
-    forwards: Counter[tuple[int, int]] = field(default_factory=Counter)
-    keys: int = 0
-    most_pages: int = 0
-
-    @property
-    def n_forwards(self) -> int:
-        """Forwards in all."""
-        return sum(self.forwards.values())
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens that were computed."""
-        return sum(tokens * times for (tokens, _), times in self.forwards.items())
-
-    @property
-    def n_rows(self) -> int:
-        """Rows for which the head was computed."""
-        return sum(rows * times for (_, rows), times in self.forwards.items())
 
 
 class Rehearsal:
@@ -85,6 +51,7 @@ class Rehearsal:
         self.context_pages = pages_of(memory.longest)
         self.tally = Tally()
         self.kept: dict[int, int] = {}
+        self.rotation = 0
         self.prefix = KeptPrefix(self.release)
         self._pages: dict[int, list[int]] = {}
         self._lengths: dict[int, int] = {}

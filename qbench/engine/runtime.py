@@ -15,42 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbench import core
-from qbench.core import PackedTensor
+from qbench.engine.cost import linear_products
 from qbench.engine.memory import default_batch_tokens, pages_of, share_out
 from qbench.engine.prefix import KeptPrefix
 from qbench.engine.trie import Ids
+from qbench.engine.weights import DecoderWeights, core_spec, core_weights
 from qbench.errors import CapacityError, RequestError
 from qbench.models import DecoderSpec
 
 MAX_THREADS = 256
+
+ROTATION_SETS = 16
+"""Sets of rotary angles that are kept for sequences of different lengths (dynamic scaling)."""
 
 PRODUCTS_PER_THREAD = 4e6
 """Products that a thread must get for its barriers to pay: about eight a layer, microseconds each
 on a quiet machine and far more on a busy one, where decoding a 0.26 M model gave 131 tokens/s on
 two threads and 5,477 on one. No result depends on it.
 """
-
-
-class DecoderWeights(NamedTuple):
-    """Packed weights in their places.
-
-    ``layers`` holds, per layer, attn_norm, q, k, v, o, mlp_norm, gate, up, down; norms are float32
-    arrays of shape (hidden,). ``head`` may be the embedding itself.
-    """
-
-    embedding: PackedTensor
-    head: PackedTensor
-    final_norm: NDArray[np.float32]
-    layers: tuple[tuple[PackedTensor | NDArray[np.float32], ...], ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all weights as they lie in memory."""
-        parts: list[PackedTensor | NDArray[np.float32]] = [self.embedding, self.final_norm]
-        parts += [part for layer in self.layers for part in layer]
-        if self.head is not self.embedding:
-            parts.append(self.head)
-        return sum(part.nbytes for part in parts)
 
 
 class Run(NamedTuple):
@@ -100,6 +82,8 @@ class Runtime:
         Tokens of a forward for which there is room.
     prefix : KeptPrefix
         What scoring leaves for the next call.
+    rotation : int
+        Key of the rotations of sequences that are made now (`DecoderSpec.rotation_key`).
     """
 
     def __init__(
@@ -123,32 +107,16 @@ class Runtime:
         if self.isa not in tiers:
             raise RequestError(f"no tier {self.isa!r} on this machine; it has {', '.join(tiers)}")
         self.products_per_thread = PRODUCTS_PER_THREAD
-        self._products_per_token = spec.n_layers * sum(
-            part.shape[0] * part.shape[1]
-            for part in weights.layers[0]
-            if isinstance(part, PackedTensor)
-        )
+        self._products_per_token = linear_products(spec)
         self._lock = threading.RLock()  # a finalizer may close a stream inside a call
+        model, layers = core_weights(weights, spec)
         self._decoder = core.RawDecoder(
-            spec.intermediate_size,
-            spec.n_heads,
-            spec.n_kv_heads,
-            spec.head_dim,
-            spec.context_length,
-            spec.norm_eps,
-            np.ascontiguousarray(spec.rope.inv_freq(spec.head_dim), np.float32),
-            weights.embedding.raw,
-            weights.head.raw,
-            weights.final_norm,
-            tuple(
-                tuple(p.raw if isinstance(p, PackedTensor) else p for p in layer)
-                for layer in weights.layers
-            ),
-            mode,
-            self.isa,
+            core_spec(spec), model, layers, spec.rotations(), mode, self.isa
         )
-        shape = (kv_format, spec.n_layers, spec.n_kv_heads, spec.head_dim)
-        page_bytes = core.Cache(*shape, 1).page_bytes
+        self.rotation = 0
+        self._rotation_sets = {0: 0}
+        sizes = (kv_format, spec.n_layers, spec.n_kv_heads, spec.head_dim)
+        page_bytes = core.Cache(*sizes, 1, spec.value_dim).page_bytes
         self.batch_tokens = default_batch_tokens(self.threads)
         self.memory = share_out(
             spec,
@@ -159,7 +127,7 @@ class Runtime:
         )
         self.context_pages = pages_of(self.memory.longest)
         self.capacity_pages = self.memory.pages
-        self.cache = core.Cache(*shape, self.capacity_pages)
+        self.cache = core.Cache(*sizes, self.capacity_pages, spec.value_dim)
         self.kept: dict[int, int] = {}
         self.prefix = KeptPrefix(self.release)
         self._highest = 0
@@ -214,10 +182,23 @@ class Runtime:
         return free
 
     def new_sequence(self) -> int:
-        """Return an empty sequence."""
-        sequence = self.cache.new_sequence()
+        """Return an empty sequence, to be turned by the rotations of the key in ``rotation``."""
+        sequence = self.cache.new_sequence(self._rotation_set(self.rotation))
         self._highest = max(self._highest, sequence)
         return sequence
+
+    def _rotation_set(self, key: int) -> int:
+        """Number that the core has for a key's rotations; at most `ROTATION_SETS` are kept."""
+        if key not in self._rotation_sets:
+            number = len(self._rotation_sets)
+            if number >= ROTATION_SETS:
+                for old, used in self._rotation_sets.items():
+                    if old and not self.cache.rotation_used(used):
+                        number = self._rotation_sets.pop(old)
+                        break
+            self._decoder.set_rotations(number, self.spec.rotations(key))
+            self._rotation_sets[key] = number
+        return self._rotation_sets[key]
 
     def fork(self, parent: int, n_tokens: int) -> int:
         """Return a sequence that begins with the first n_tokens of another."""

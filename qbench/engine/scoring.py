@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,10 +41,14 @@ GROUP_TOKENS = 2048
 
 
 class _Read(NamedTuple):
-    """What the model must read, and the slots that are asked after it, in order of position."""
+    """What the model must read, and the slots that are asked after it, in order of position.
+
+    ``rotation``: key of its rotations.
+    """
 
     ids: Ids
     slots: Slots
+    rotation: int
 
 
 class _Answers:
@@ -122,22 +126,26 @@ def score(
         If open streams hold too much of the cache.
     """
     answers = _Answers(requests)
-    reads = _reads(requests, answers)
+    reads = _reads(requests, answers, runtime.spec.rotation_key)
     with runtime.exclusive(reuse=True):
         # The anchor of a group and the group itself must fit together.
         max_pages = runtime.free_pages - runtime.context_pages - 1
         anchor = runtime.prefix.take()
         for group in _groups(reads, max(limits.tokens, GROUP_TOKENS), max_pages):
+            runtime.rotation = group[0].rotation
             following = _compute(runtime, group, answers, limits, anchor)
             if anchor is not None:
                 runtime.release(anchor.sequence)
             anchor = following
+        runtime.rotation = 0
         runtime.prefix.leave(anchor)
     return answers.results()
 
 
-def _reads(requests: Sequence[tuple[Ids, Ids]], answers: _Answers) -> list[_Read]:
-    """Distinct reads of all requests, sorted."""
+def _reads(
+    requests: Sequence[tuple[Ids, Ids]], answers: _Answers, rotation_key: Callable[[int], int]
+) -> list[_Read]:
+    """Distinct reads of all requests, sorted; those that are turned alike stand together."""
     ids_of: dict[bytes, Ids] = {}
     members: dict[bytes, list[int]] = defaultdict(list)
     for index, (context, continuation) in enumerate(requests):
@@ -145,7 +153,11 @@ def _reads(requests: Sequence[tuple[Ids, Ids]], answers: _Answers) -> list[_Read
         key = trie.sort_key(ids)
         ids_of[key] = ids
         members[key].append(index)
-    return [_Read(ids_of[key], answers.slots(members[key])) for key in sorted(ids_of)]
+    reads = [
+        _Read(ids_of[key], answers.slots(members[key]), rotation_key(len(ids_of[key])))
+        for key in sorted(ids_of)
+    ]
+    return sorted(reads, key=lambda read: read.rotation)
 
 
 def _groups(reads: Sequence[_Read], max_tokens: int, max_pages: int) -> Iterator[list[_Read]]:
@@ -157,7 +169,8 @@ def _groups(reads: Sequence[_Read], max_tokens: int, max_pages: int) -> Iterator
         n = len(read.ids)
         shared = trie.common_prefix(before, read.ids)
         own_pages = pages_of(n) - max(0, shared - trie.MIN_SHARED) // PAGE_TOKENS
-        if group and (tokens + n - shared > max_tokens or pages + own_pages > max_pages):
+        is_full = tokens + n - shared > max_tokens or pages + own_pages > max_pages
+        if group and (is_full or read.rotation != group[0].rotation):
             yield group
             group, tokens, pages = [], 0, 0
             own_pages = pages_of(n)
@@ -186,12 +199,12 @@ def _compute(
         _forward(runtime, nodes, wanted, answers)
 
     batches.run(runtime, leaves, limits, forward)
-    return Anchor(leaves[-1].sequence, reads[-1])
+    return Anchor(leaves[-1].sequence, reads[-1], group[0].rotation)
 
 
 def _usable(anchor: Anchor | None, group: Sequence[_Read], answers: _Answers) -> Anchor | None:
     """Cut an anchor at the first position whose score is wanted: that one is computed again."""
-    if anchor is None:
+    if anchor is None or anchor.rotation != group[0].rotation:
         return None
     end = len(anchor.ids)
     for read in group:
@@ -199,7 +212,7 @@ def _usable(anchor: Anchor | None, group: Sequence[_Read], answers: _Answers) ->
         first_wanted = int(answers.positions[read.slots[0]])
         if first_wanted < shared:
             end = min(end, first_wanted)
-    return Anchor(anchor.sequence, anchor.ids[:end])
+    return Anchor(anchor.sequence, anchor.ids[:end], anchor.rotation)
 
 
 def _by_node(

@@ -83,7 +83,7 @@ def _work(
 ) -> Work:
     """Add up linear layers, head and attention of sequences that begin at position 0."""
     spec, weights = model.spec, model.runtime.weights
-    linears = [part for layer in weights.layers for part in layer if isinstance(part, PackedTensor)]
+    linears = list(weights.linears())
     macs: Counter[str] = Counter()
     for linear in linears:
         macs[_type_of(linear, model.mode)] += batch * length * _size(linear)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from qbench.models.checkpoint import Checkpoint, MemoryCheckpoint, Weight, check_finite
+from qbench.models.config import decoder_spec, read_config
 from qbench.models.hub import resolve
+from qbench.models.reading import check_tensors
 from qbench.models.rope import RopeSpec
-from qbench.models.spec import (
-    LINEAR_SLOTS,
-    DecoderSpec,
-    TensorSlot,
-    check_tensors,
-    decoder_spec,
-    read_config,
-    tensor_slots,
-)
+from qbench.models.slots import LINEAR_SLOTS, TensorSlot, tensor_slots
+from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
 
 __all__ = [

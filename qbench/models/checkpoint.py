@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +42,18 @@ class Weight(NamedTuple):
 
     array: np.ndarray
     dtype: str
+
+
+def bf16_to_f32(bits: np.ndarray) -> np.ndarray:
+    """Widen bfloat16 bits (uint16) to float32, exactly."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def as_float32(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Widen values of a type to float32, exactly; float32 comes back as it is."""
+    if dtype == "bf16":
+        return bf16_to_f32(array)
+    return np.asarray(array, dtype=np.float32)
 
 
 class Checkpoint:
@@ -354,9 +366,3 @@ def _non_finite(values: np.ndarray, dtype: str) -> np.ndarray:
         return mask
     finite: np.ndarray = np.isfinite(values)
     return ~finite
-
-
-def check_all_finite(checkpoint: Checkpoint | MemoryCheckpoint, names: Iterable[str]) -> None:
-    """Run `check_finite` over the named tensors of a checkpoint."""
-    for name in names:
-        check_finite(checkpoint.read(name), name)

@@ -1,24 +1,17 @@
 """Rotary position embedding as data: the kinds that are known and their inverse frequencies.
 
-Reads both spellings of a configuration: ``rope_theta`` and ``rope_scaling`` (with ``type`` or
-``rope_type``) and the single ``rope_parameters`` of transformers 5. The formulas are those of
-transformers' ``modeling_rope_utils`` in float32, operation by operation. It must not know about
-tensors or positions: the core and the reference rotate.
+The formulas are those of transformers' ``modeling_rope_utils``, and of the published code of Qwen
+for its dynamic kind. It must not know about tensors or positions: the core and the reference
+rotate. Reading a configuration stands in `qbench.models.rope_config`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from qbench.errors import CheckpointError
-from qbench.models.strict_json import Fields
-
-KINDS = ("default", "linear", "llama3")
 DEFAULT_THETA = 10000.0
 
 
@@ -26,7 +19,11 @@ DEFAULT_THETA = 10000.0
 class RopeSpec:
     """What fixes the inverse frequencies of a rotary embedding.
 
-    ``factor`` belongs to ``linear`` and ``llama3``, the last three fields to ``llama3`` alone.
+    ``factor`` belongs to every kind but ``default`` and ``qwen``; ``low_freq_factor`` and
+    ``high_freq_factor`` to ``llama3``; ``beta_fast``, ``beta_slow`` and ``truncate`` to ``yarn``;
+    ``short_factors`` and ``long_factors`` to ``longrope``. ``original_context`` is the length that
+    the model was trained for, where a kind asks for it. ``attention_factor`` multiplies cosine and
+    sine.
     """
 
     theta: float
@@ -35,19 +32,51 @@ class RopeSpec:
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_context: int = 0
+    attention_factor: float = 1.0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    truncate: bool = True
+    short_factors: tuple[float, ...] = ()
+    long_factors: tuple[float, ...] = ()
 
-    def inv_freq(self, head_dim: int) -> np.ndarray:
+    def key(self, length: int) -> int:
+        """Name what a sequence that is read to that length is turned by; 0 up to the trained one.
+
+        ``dynamic``: the length itself; ``longrope``: 1; ``qwen``: the power of two that its base is
+        stretched by. transformers decides by the length of a forward as well.
+        """
+        if length <= self.original_context:
+            return 0
+        if self.kind == "dynamic":
+            return length
+        if self.kind == "longrope":
+            return 1
+        if self.kind == "qwen":
+            return math.ceil(math.log2(length / self.original_context) + 1)
+        return 0
+
+    def limit(self, key: int) -> int | None:
+        """Length beyond which a sequence of that key must be read again under another; None: never.
+
+        LongRoPE alone asks for it, as transformers does; a dynamic base stays that of the prompt,
+        as in Qwen's code.
+        """
+        return self.original_context if self.kind == "longrope" and key == 0 else None
+
+    def inv_freq(self, dim: int, key: int = 0) -> np.ndarray:
         """Inverse frequencies.
 
         Parameters
         ----------
-        head_dim
-            Size of one head, even.
+        dim
+            Values of a head that are turned, even.
+        key
+            Of a sequence (`key`).
 
         Returns
         -------
         numpy.ndarray
-            float32, shape ``(head_dim // 2,)``.
+            float32, shape ``(dim // 2,)``.
 
         Notes
         -----
@@ -56,15 +85,30 @@ class RopeSpec:
         the correctly rounded value is the one that does not depend on a machine.
         """
         one = np.float32(1.0)
-        exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-        powers = np.power(np.float64(self.theta), exponents.astype(np.float64)).astype(np.float32)
+        exponents = np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim)
+        theta = self._theta(dim, key)
+        powers = np.power(np.float64(theta), exponents.astype(np.float64)).astype(np.float32)
         base = one / powers
-        if self.kind == "default":
-            return base
-        factor = np.float32(self.factor)
         if self.kind == "linear":
-            return base / factor
-        return self._llama3(base, factor)
+            return base / np.float32(self.factor)
+        if self.kind == "llama3":
+            return self._llama3(base, np.float32(self.factor))
+        if self.kind == "yarn":
+            return self._yarn(powers, dim)
+        if self.kind == "longrope":
+            factors = self.short_factors if key == 0 else self.long_factors
+            return one / (np.asarray(factors, np.float32) * powers)
+        return base
+
+    def _theta(self, dim: int, key: int) -> float:
+        """Return the base of the powers: stretched for long sequences by NTK-aware scaling."""
+        if key == 0 or self.kind not in ("dynamic", "qwen"):
+            return self.theta
+        if self.kind == "qwen":
+            stretch = max(2.0**key - 1, 1.0)
+        else:
+            stretch = self.factor * key / self.original_context - (self.factor - 1)
+        return float(self.theta * stretch ** (dim / (dim - 2)))
 
     def _llama3(self, base: np.ndarray, factor: np.float32) -> np.ndarray:
         """Long wavelengths divided by the factor, short ones kept, a ramp between (Llama 3.1)."""
@@ -81,48 +125,23 @@ class RopeSpec:
         medium = (wavelength >= longest_kept) & (wavelength <= shortest_scaled)
         return np.where(medium, blended, scaled).astype(np.float32)
 
+    def _yarn(self, powers: np.ndarray, dim: int) -> np.ndarray:
+        """Fast pairs kept, slow ones divided by the factor, a ramp between (Peng 2023)."""
 
-def rope_spec(config: Mapping[str, Any], where: str, context_length: int) -> RopeSpec:
-    """Read the rotary embedding of a configuration.
+        def place(turns: float) -> float:
+            """Pair that makes so many turns within the trained length."""
+            trained = self.original_context / (turns * 2 * math.pi)
+            return dim * math.log(trained) / (2 * math.log(self.theta))
 
-    Parameters
-    ----------
-    config
-        The whole ``config.json``.
-    where
-        The file, for errors.
-    context_length
-        ``max_position_embeddings``, the default of ``original_max_position_embeddings``.
-
-    Raises
-    ------
-    CheckpointError
-        For a kind that is not known (named, with those that are), or a bad value.
-    """
-    top = Fields(config, where)
-    key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
-    nested = top.object(key) or {}
-    fields = Fields(nested, f"{where}: {key}")
-    default_theta = top.number("rope_theta", 0.0, math.inf, DEFAULT_THETA)
-    theta = fields.number("rope_theta", 0.0, math.inf, default_theta)
-    for holder in (top, fields):
-        if holder.number("partial_rotary_factor", 0.0, math.inf, 1.0) != 1.0:
-            holder.fail("partial_rotary_factor", "1 (partial rotation is not supported)")
-    kind = fields.string("rope_type", fields.string("type", "default"))
-    if kind not in KINDS:
-        raise CheckpointError(
-            f"{where}: {key}: the rotary embedding {kind!r:.60} is not supported; known: "
-            + ", ".join(KINDS)
-        )
-    if kind == "default":
-        return RopeSpec(theta)
-    factor = fields.number("factor", 0.0, 1e6)
-    if kind == "linear":
-        return RopeSpec(theta, kind, factor)
-    low = fields.number("low_freq_factor", 0.0, 1e6)
-    high = fields.number("high_freq_factor", 0.0, 1e6)
-    if high <= low:
-        fields.fail("high_freq_factor", f"a number above low_freq_factor ({low:g})")
-    original = fields.integer("original_max_position_embeddings", 1, 1 << 30, context_length)
-    original = top.integer("original_max_position_embeddings", 1, 1 << 30, original)
-    return RopeSpec(theta, kind, factor, low, high, original)
+        low, high = place(self.beta_fast), place(self.beta_slow)
+        if self.truncate:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, dim - 1)
+        if low == high:
+            high += 0.001
+        one = np.float32(1.0)
+        ramp = (np.arange(dim // 2, dtype=np.float32) - np.float32(low)) / np.float32(high - low)
+        kept = one - np.clip(ramp, np.float32(0.0), one)
+        slow = one / (np.float32(self.factor) * powers)
+        blended: np.ndarray = slow * (one - kept) + one / powers * kept
+        return blended.astype(np.float32)

@@ -39,9 +39,9 @@ DTYPE_BITS = {
 NUMPY_DTYPES = {
     "BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "F16": "<f2",
     "BF16": "<u2", "U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8",
-    "F64": "<f8", "C64": "<c8",
+    "F64": "<f8", "C64": "<c8", "F8_E4M3": "|u1",
 }  # fmt: skip
-"""The types that NumPy can view; bfloat16 is viewed as its raw bits."""
+"""The types that NumPy can view; bfloat16 and E4M3 are viewed as their raw bits."""
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from qbench.errors import NonFiniteError
-from qbench.models.checkpoint import Weight
+from qbench.models.checkpoint import Weight, as_float32, bf16_to_f32
+
+__all__ = ["as_float32", "bf16_to_f32", "convert", "f32_to_bf16", "narrow_scales", "row_blocks"]
 
 TYPE_BITS = {"f32": 32, "f16": 16, "bf16": 16}
 ARRAY_DTYPES: dict[str, np.dtype[Any]] = {
@@ -33,23 +35,11 @@ def row_blocks(n_rows: int, row_length: int) -> Iterator[slice]:
         yield slice(first, min(first + step, n_rows))
 
 
-def bf16_to_f32(bits: np.ndarray) -> np.ndarray:
-    """Widen bfloat16 bits (uint16) to float32, exactly."""
-    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
-
-
 def f32_to_bf16(values: np.ndarray) -> np.ndarray:
     """Round finite float32 to bfloat16 bits (uint16), to nearest even; too large gives infinity."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     return ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
-
-
-def as_float32(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Widen values of a type to float32, exactly; float32 comes back as it is."""
-    if dtype == "bf16":
-        return bf16_to_f32(array)
-    return np.asarray(array, dtype=np.float32)
 
 
 def narrow_scales(scales: np.ndarray, scale_type: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from qbench.models.spec import DecoderSpec
+from qbench.models import DecoderSpec
 from qbench.quant.floats import TYPE_BITS
 from qbench.quant.layout import Place, places
 from qbench.quant.quantize import STORED_RECIPES

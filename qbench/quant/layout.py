@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from qbench.models.spec import LINEAR_SLOTS, DecoderSpec, tensor_slots
+from qbench.models import LINEAR_SLOTS, DecoderSpec, tensor_slots
 from qbench.quant.method import grid_of, head_grid
-from qbench.quant.model import HEAD, NORM_SLOTS
+from qbench.quant.model import HEAD
 from qbench.quant.recipe import Recipe
 from qbench.quant.tensor import Grid
 
@@ -43,7 +43,7 @@ def places(spec: DecoderSpec, recipe: Recipe) -> list[Place]:
         if slot.slot == "head" and recipe.head_bits is not None:
             grid = head_grid(recipe)
         elif recipe.is_dense:
-            dtype = None if slot.slot in NORM_SLOTS else recipe.method
+            dtype = None if slot.is_vector else recipe.method
         elif slot.slot in LINEAR_SLOTS:
             grid = grid_of(recipe)
         found.append(Place(slot.name, slot.shape, grid, dtype))

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qbench.core import PackedTensor
 from qbench.engine.described import Provenance
 from qbench.engine.memory import GIB
 from qbench.engine.model import Model
-from qbench.engine.runtime import DecoderWeights, Runtime
+from qbench.engine.runtime import Runtime
+from qbench.engine.weights import DecoderWeights, LayerWeights
 from qbench.errors import RecipeError, RequestError
 from qbench.models import (
     Checkpoint,
     DecoderSpec,
     MemoryCheckpoint,
+    TensorSlot,
     Tokenizer,
     Weight,
     decoder_spec,
@@ -33,14 +36,13 @@ from qbench.models.chat_template import load_template
 from qbench.quant.floats import as_float32
 from qbench.quant.footprint import weight_bytes
 from qbench.quant.loading import is_quantized, load_quantized
-from qbench.quant.model import HEAD, NORM_SLOTS, QuantizedModel
+from qbench.quant.model import HEAD, QuantizedModel
 from qbench.quant.packed import PackedMatrix
 from qbench.quant.quantize import Progress, quantize_checkpoint
 from qbench.quant.recipe import Recipe, require_available
 from qbench.quant.saving import save_quantized
 from qbench.quant.tensor import QuantizedTensor
 
-LAYER_ORDER = ("attn_norm", "q", "k", "v", "o", "mlp_norm", "gate", "up", "down")
 KV_OF_BITS = {32: "f32", 16: "bf16"}
 KV_OF_MODE = {"exact": "f32", "faithful": "bf16", "fast": "bf16"}
 
@@ -211,28 +213,56 @@ def pack(model: QuantizedModel) -> DecoderWeights:
 
     The embedding is a panel matrix as well: a tied head is then the same object, not a copy.
     """
-    places: dict[tuple[str, int], PackedTensor | np.ndarray] = {}
-    for slot in tensor_slots(model.spec):
+    spec = model.spec
+    weights = DecoderWeights({}, [LayerWeights() for _ in spec.layers])
+    experts: dict[tuple[str, int, int], PackedTensor] = {}
+    for slot in tensor_slots(spec):
         tensor = model.tensors[slot.name]
-        if slot.slot in NORM_SLOTS:
-            assert isinstance(tensor, Weight)
-            norm = as_float32(tensor.array, tensor.dtype)
-            places[slot.slot, slot.layer] = np.ascontiguousarray(norm)
+        if slot.slot.startswith("expert_"):
+            experts[slot.key] = _pack_tensor(tensor)
+            continue
+        parts = weights.parts if slot.layer < 0 else weights.layers[slot.layer].parts
+        if slot.is_vector:
+            vector = _vector(tensor, slot, spec)
+            before = parts.get(slot.slot)  # heads with norms of their own come one by one
+            if isinstance(before, np.ndarray):
+                vector = np.concatenate((before, vector))
+            parts[slot.slot] = vector
         else:
-            places[slot.slot, slot.layer] = _pack_tensor(tensor)
-    embedding = places["embedding", -1]
-    head = places.get(("head", -1), embedding)
+            parts[slot.slot] = _pack_tensor(tensor)
+    for number, (layer, own) in enumerate(zip(spec.layers, weights.layers, strict=True)):
+        if layer.experts and spec.experts is not None:
+            own.experts = [
+                (
+                    experts["expert_gate", number, e],
+                    experts["expert_up", number, e],
+                    experts["expert_down", number, e],
+                )
+                for e in range(spec.experts.count)
+            ]
+        if spec.norm.before and spec.norm.shared:
+            own.parts |= {
+                slot.replace("attn", "mlp"): part
+                for slot, part in own.parts.items()
+                if slot in ("attn_norm", "attn_norm_bias")
+            }
     copy = model.tensors.get(HEAD)
-    if model.spec.tied_head and copy is not None:
-        head = _pack_tensor(copy)
-    final_norm = places["final_norm", -1]
-    assert isinstance(embedding, PackedTensor)
-    assert isinstance(head, PackedTensor)
-    assert isinstance(final_norm, np.ndarray)
-    layers = tuple(
-        tuple(places[slot, layer] for slot in LAYER_ORDER) for layer in range(model.spec.n_layers)
-    )
-    return DecoderWeights(embedding, head, final_norm, layers)
+    if spec.tied_head:
+        weights.parts["head"] = weights.embedding if copy is None else _pack_tensor(copy)
+    return weights
+
+
+def _vector(
+    tensor: QuantizedTensor | PackedMatrix | Weight, slot: TensorSlot, spec: DecoderSpec
+) -> NDArray[np.float32]:
+    """A bias, or the weight of a norm, as it is used; the norm of any head is repeated for all."""
+    assert isinstance(tensor, Weight)
+    vector = np.ascontiguousarray(as_float32(tensor.array, tensor.dtype))
+    if slot.is_norm and spec.norm.one_added:
+        vector = vector + np.float32(1.0)
+    if slot.slot in ("q_norm", "k_norm") and spec.attention.norm == "head" and slot.expert < 0:
+        vector = np.tile(vector, spec.n_heads if slot.slot == "q_norm" else spec.n_kv_heads)
+    return vector
 
 
 def _pack_tensor(tensor: QuantizedTensor | PackedMatrix | Weight) -> PackedTensor:

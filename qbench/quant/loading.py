@@ -14,7 +14,9 @@ import numpy as np
 
 from qbench.errors import CheckpointError, FormatError, RecipeError
 from qbench.models.checkpoint import Checkpoint, Weight, check_finite
-from qbench.models.spec import DecoderSpec, decoder_spec, read_config
+from qbench.models.config import decoder_spec, read_config
+from qbench.models.slots import fitting_variant
+from qbench.models.spec import DecoderSpec
 from qbench.models.strict_json import Fields
 from qbench.quant.bits import packed_width, unpack_rows
 from qbench.quant.floats import as_float32
@@ -93,6 +95,7 @@ def _read(
     checkpoint: Checkpoint, spec: DecoderSpec, recipe: Recipe, packed: bool
 ) -> QuantizedModel:
     """Read every tensor of the recipe, and find no other."""
+    spec = fitting_variant(spec, checkpoint.has)
     expected = places(spec, recipe)
     _check_names(checkpoint, expected, recipe)
     tensors: dict[str, QuantizedTensor | PackedMatrix | Weight] = {}

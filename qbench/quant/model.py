@@ -6,11 +6,11 @@ must not know files or kernels.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from qbench.models.checkpoint import Weight
-from qbench.models.spec import LINEAR_SLOTS, DecoderSpec, TensorSlot, tensor_slots
+from qbench.models.slots import LINEAR_SLOTS, TensorSlot, tensor_slots
+from qbench.models.spec import DecoderSpec
 from qbench.quant.floats import TYPE_BITS
 from qbench.quant.packed import PackedMatrix
 from qbench.quant.recipe import Recipe
@@ -18,8 +18,6 @@ from qbench.quant.tensor import QuantizedTensor
 
 HEAD = "lm_head.weight"
 """Name of the head; under a tied head, of its quantized copy."""
-
-NORM_SLOTS = ("attn_norm", "mlp_norm", "final_norm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +49,7 @@ class QuantizedModel:
         in `model_bits` only, so that the figure says the same with and without ``+head``.
         """
         linears = [slot for slot in tensor_slots(self.spec) if slot.slot in LINEAR_SLOTS]
-        return sum(self._bits(slot) for slot in linears) / sum(_size(slot) for slot in linears)
+        return sum(self._bits(slot) for slot in linears) / sum(slot.size for slot in linears)
 
     @property
     def model_bits(self) -> float:
@@ -65,17 +63,12 @@ class QuantizedModel:
         copy = self.tensors.get(HEAD)
         if self.spec.tied_head and copy is not None and not isinstance(copy, Weight):
             bits += copy.storage_bits
-        return bits / sum(_size(slot) for slot in slots)
+        return bits / sum(slot.size for slot in slots)
 
     def _bits(self, slot: TensorSlot) -> int:
         """Bits of one tensor."""
         tensor = self.tensors[slot.name]
         if not isinstance(tensor, Weight):
             return tensor.storage_bits
-        by_recipe = slot.slot in NORM_SLOTS and self.recipe.is_dense
-        return _size(slot) * TYPE_BITS[self.recipe.method if by_recipe else tensor.dtype]
-
-
-def _size(slot: TensorSlot) -> int:
-    """Weights of a tensor."""
-    return math.prod(slot.shape)
+        by_recipe = slot.is_vector and self.recipe.is_dense
+        return slot.size * TYPE_BITS[self.recipe.method if by_recipe else tensor.dtype]

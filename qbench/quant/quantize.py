@@ -7,24 +7,19 @@ a method works or where the result goes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from qbench.errors import RecipeError, RequestError
-from qbench.models.checkpoint import (
-    Checkpoint,
-    MemoryCheckpoint,
-    Weight,
-    check_all_finite,
-    check_finite,
-)
-from qbench.models.spec import LINEAR_SLOTS, DecoderSpec, TensorSlot, check_tensors, tensor_slots
+from qbench.models import LINEAR_SLOTS, DecoderSpec, TensorSlot, tensor_slots
+from qbench.models.checkpoint import Checkpoint, MemoryCheckpoint, Weight, check_finite
+from qbench.models.reading import check_all_finite, check_tensors, read_slot
+from qbench.models.slots import fitting_variant
 from qbench.quant.floats import convert
 from qbench.quant.method import head_grid
 from qbench.quant.methods import METHODS
-from qbench.quant.model import HEAD, NORM_SLOTS, QuantizedModel
+from qbench.quant.model import HEAD, QuantizedModel
 from qbench.quant.packed import PackedMatrix
 from qbench.quant.recipe import Recipe, require_available
 from qbench.quant.rtn import round_to_nearest
@@ -119,16 +114,17 @@ def quantize_checkpoint(
         cannot hold.
     """
     recipe = _resolve(recipe, spec)
+    spec = fitting_variant(spec, checkpoint.has)
     check_tensors(spec, checkpoint)
     slots = tensor_slots(spec)
-    check_all_finite(checkpoint, [slot.name for slot in slots])
-    total = sum(math.prod(slot.shape) for slot in slots)
+    check_all_finite(checkpoint, slots)
+    total = sum(slot.size for slot in slots)
     done = 0
     tensors: dict[str, QuantizedTensor | PackedMatrix | Weight] = {}
     for slot in slots:
-        tensor = _apply(recipe, slot, checkpoint.read(slot.name))
+        tensor = _apply(recipe, slot, read_slot(checkpoint, slot))
         tensors[slot.name] = pack_codes(tensor) if packed else tensor
-        done += math.prod(slot.shape)
+        done += slot.size
         if on_progress is not None:
             on_progress(done, total)
     if spec.tied_head and recipe.head_bits is not None:
@@ -162,8 +158,7 @@ def _apply(recipe: Recipe, slot: TensorSlot, weight: Weight) -> QuantizedTensor 
     if slot.slot == "head" and recipe.head_bits is not None:
         return round_to_nearest(weight, head_grid(recipe), slot.name)
     if recipe.is_dense:
-        kept = slot.slot in NORM_SLOTS
-        return weight if kept else convert(weight, recipe.method, slot.name)
+        return weight if slot.is_vector else convert(weight, recipe.method, slot.name)
     if slot.slot in LINEAR_SLOTS:
         return METHODS.get(recipe.method).quantize(weight, recipe, slot.name)
     return weight

@@ -16,12 +16,14 @@ import numpy as np
 
 from qbench.errors import CheckpointError, RequestError
 from qbench.folders import new_folder, refuse_content
+from qbench.models import tensor_slots
 from qbench.models.checkpoint import SINGLE, Weight
+from qbench.models.reading import join
 from qbench.models.strict_json import read_object
 from qbench.quant.bits import pack_rows, packed_width
 from qbench.quant.config_writer import encode_config, saved_config
 from qbench.quant.floats import narrow_scales, row_blocks
-from qbench.quant.layout import STORED_TYPES, Place, places
+from qbench.quant.layout import STORED_TYPES, Place, is_plain, places
 from qbench.quant.model import QuantizedModel
 from qbench.quant.packed import PackedMatrix
 from qbench.quant.safetensors_writer import Entry, write_safetensors
@@ -59,7 +61,7 @@ def save_quantized(
         Where to; it must not exist, or be empty.
     source_folder
         Folder that the model came from: its configuration and tokenizer are taken over. None writes
-        a configuration from the specification and no tokenizer.
+        the configuration that the specification was read from, and no tokenizer.
     force
         Replace a model folder that is there: one with a ``config.json`` and no folders in it.
 
@@ -107,6 +109,8 @@ def _entries(model: QuantizedModel) -> list[Entry]:
     if names != set(model.tensors):
         odd = sorted(names ^ set(model.tensors))[0]
         raise CheckpointError(f"the model and its recipe {model.recipe} disagree on tensor {odd}")
+    if is_plain(model.recipe):
+        return _plain_entries(model, expected)
     entries: list[Entry] = []
     for place in expected:
         tensor = model.tensors[place.name]
@@ -118,6 +122,18 @@ def _entries(model: QuantizedModel) -> list[Entry]:
         else:
             entries.append(_dense_entry(place.name, tensor))
     return entries
+
+
+def _plain_entries(model: QuantizedModel, expected: list[Place]) -> list[Entry]:
+    """Tensors as the model's own library names them: what was cut apart is put together."""
+    weights: dict[str, Weight] = {}
+    for place in expected:
+        tensor = model.tensors[place.name]
+        assert isinstance(tensor, Weight)
+        _check_place(place, tensor, model.recipe.canonical)
+        weights[place.name] = tensor
+    joined = join(tensor_slots(model.spec), weights)
+    return [_dense_entry(name, weight) for name, weight in joined.items()]
 
 
 def _check_place(place: Place, tensor: QuantizedTensor | Weight, recipe: str) -> None:

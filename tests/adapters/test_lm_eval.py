@@ -29,7 +29,7 @@ from lm_eval.models.huggingface import HFLM  # noqa: E402
 
 from qbench.adapters.lm_eval import QbenchLM  # noqa: E402
 from qbench.errors import NonFiniteError, RequestError  # noqa: E402
-from qbench.models.spec import decoder_spec, read_config  # noqa: E402
+from qbench.models import decoder_spec, read_config  # noqa: E402
 from qbench.models.tokenizer import Tokenizer  # noqa: E402
 
 STORY = (

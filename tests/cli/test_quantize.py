@@ -12,8 +12,8 @@ from cli.conftest import Qbench
 def test_it_saves_what_the_library_quantizes(
     qbench: Qbench, tiny_model: Path, tmp_path: Path
 ) -> None:
+    from qbench.models import decoder_spec, read_config
     from qbench.models.checkpoint import Checkpoint
-    from qbench.models.spec import decoder_spec, read_config
     from qbench.quant.loading import load_quantized
     from qbench.quant.quantize import quantize_checkpoint
     from qbench.quant.tensor import QuantizedTensor

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from qbench.engine import Model
-from qbench.models import decoder_spec
-from qbench.models.spec import tensor_slots
+from qbench.models import decoder_spec, tensor_slots
 from qbench.quant.load import load
 
 CONFIG: dict[str, Any] = {

@@ -13,7 +13,8 @@ from qbench.engine.cost import Rates, attention_products, linear_products, secon
 from qbench.engine.ends import Ends
 from qbench.engine.memory import share_out
 from qbench.engine.model import Model
-from qbench.engine.rehearsal import Tally, rehearse
+from qbench.engine.rehearsal import rehearse
+from qbench.engine.tally import Tally
 
 
 class Watch:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qbench.models.spec import DecoderSpec, decoder_spec
+from qbench.models import DecoderSpec, decoder_spec
 
 NAMES = {np.dtype("<f4"): "F32", np.dtype("<f2"): "F16", np.dtype("<u2"): "BF16"}
 NAMES |= {np.dtype("u1"): "U8", np.dtype("<i4"): "I32", np.dtype("<f8"): "F64"}

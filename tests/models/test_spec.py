@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from qbench.errors import CheckpointError
-from qbench.models.checkpoint import Checkpoint, MemoryCheckpoint
-from qbench.models.rope import RopeSpec
-from qbench.models.spec import (
+from qbench.models import (
     LINEAR_SLOTS,
     DecoderSpec,
     check_tensors,
@@ -18,6 +16,8 @@ from qbench.models.spec import (
     read_config,
     tensor_slots,
 )
+from qbench.models.checkpoint import Checkpoint, MemoryCheckpoint
+from qbench.models.rope import RopeSpec
 
 Config = dict[str, Any]
 

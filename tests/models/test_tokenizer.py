@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qbench.errors import RequestError, TemplateError
-from qbench.models.spec import DecoderSpec, decoder_spec, read_config
+from qbench.models import DecoderSpec, decoder_spec, read_config
 from qbench.models.tokenizer import Tokenizer
 
 MakeFolder = Callable[..., Path]

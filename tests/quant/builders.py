@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from qbench.models import DecoderSpec, decoder_spec, tensor_slots
 from qbench.models.checkpoint import MemoryCheckpoint
-from qbench.models.spec import DecoderSpec, decoder_spec, tensor_slots
 
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from quant.builders import config, spec
 
+from qbench.models import decoder_spec
 from qbench.models.rope import RopeSpec
-from qbench.models.spec import decoder_spec
 from qbench.quant.config_writer import config_from_spec, encode_config, saved_config
 from qbench.quant.recipe import Recipe
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from quant.builders import checkpoint, spec
 
-from qbench.models.spec import LINEAR_SLOTS, tensor_slots
+from qbench.models import LINEAR_SLOTS, tensor_slots
 from qbench.quant.quantize import quantize_checkpoint
 
 LINEAR = 2 * (2 * 40 * 40 + 2 * 20 * 40 + 3 * 51 * 40)

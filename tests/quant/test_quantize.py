@@ -9,8 +9,8 @@ import pytest
 from quant.builders import arrays, bf16_bits, checkpoint, spec
 
 from qbench.errors import CheckpointError, NonFiniteError, RecipeError, RequestError
+from qbench.models import LINEAR_SLOTS, tensor_slots
 from qbench.models.checkpoint import MemoryCheckpoint, Weight
-from qbench.models.spec import LINEAR_SLOTS, tensor_slots
 from qbench.quant import quantize
 from qbench.quant.model import HEAD, QuantizedModel
 from qbench.quant.packed import PackedMatrix

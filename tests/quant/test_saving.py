@@ -209,8 +209,8 @@ def test_a_model_that_is_not_its_recipe_is_not_saved(change: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["stories260K", "babyllama-tok105"])
 def test_a_trained_model_comes_back(name: str, shared: Path, tmp_path: Path) -> None:
+    from qbench.models import decoder_spec, read_config
     from qbench.models.checkpoint import Checkpoint
-    from qbench.models.spec import decoder_spec, read_config
 
     source = shared / "models" / name / "hf"
     with Checkpoint.open(source) as weights:
