@@ -32,6 +32,7 @@ from qbench.models import (
     decoder_spec,
     read_config,
 )
+from qbench.models.reading import read_slot
 from qbench.quant.model import HEAD
 from qbench.quant.quantize import quantize_checkpoint
 from qbench.quant.tensor import QuantizedTensor
@@ -105,10 +106,13 @@ def product_inputs(
     """
     seen: dict[str, list[np.ndarray]] = {}
 
-    def watch(name: str, x: np.ndarray) -> None:
-        seen.setdefault(name, []).append(x.astype(np.float32))
+    slots = tensor_slots(spec)
+    name_of = {slot.key: slot.name for slot in slots}
 
-    weights = {name: decode_float(*checkpoint.read(name)) for name in checkpoint.names}
+    def watch(place: tuple[str, int, int], x: np.ndarray) -> None:
+        seen.setdefault(name_of[place], []).append(x.astype(np.float32))
+
+    weights = {slot.key: decode_float(*read_slot(checkpoint, slot)) for slot in slots}
     for ids in texts:
         reference_logits(spec, weights, ids, watch)
     return {name: np.concatenate(parts) for name, parts in seen.items()}

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+
+import numpy as np
 
 from qbench.models.architectures import names_of
 from qbench.models.names import Fused, Names, Variant, variants
@@ -265,6 +267,13 @@ def _stacked(
     begin = 0 if part == "gate" else n_out
     whole = (count, 2 * n_out, n_in)
     return Source(f"{prefix}{names.stacked[0]}", whole, (2 * n_out, begin, begin + n_out), expert)
+
+
+def placed(
+    spec: DecoderSpec, values: Mapping[str, np.ndarray]
+) -> dict[tuple[str, int, int], np.ndarray]:
+    """Arrays by place (`TensorSlot.key`) instead of by the names of slots."""
+    return {slot.key: values[slot.name] for slot in tensor_slots(spec)}
 
 
 def fitting_variant(spec: DecoderSpec, has: Callable[[str], bool]) -> DecoderSpec:

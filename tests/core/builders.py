@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qbench import core
+from qbench.engine.weights import core_spec
+from qbench.models.slots import placed, tensor_slots
+from qbench.models.spec import Attention, DecoderSpec, FeedForward, Layer, Norm, Rotary
+from qbench.reference import reference_logits
 from qbench.reference.formats import bf16_bits, bf16_values, decode_groups, round_bf16, round_f16
 
 INTEGER_FORMATS = tuple(f for f in core.formats() if f.kind != "float")
@@ -75,17 +79,22 @@ class Frequencies:
     in which the core computes angles, so that the float64 reference turns by the same angle.
     """
 
+    attention_factor = 1.0
+
     def __init__(self, theta: float) -> None:
         self.theta = theta
 
-    def inv_freq(self, head_dim: int) -> np.ndarray:
+    def key(self, length: int) -> int:
+        return 0
+
+    def inv_freq(self, head_dim: int, key: int = 0) -> np.ndarray:
         exponents = np.arange(0, head_dim, 2) / head_dim
         return round_bf16((1.0 / self.theta**exponents).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A specification as `qbench.reference` reads it, and the sizes beyond it."""
+    """The sizes of a decoder like Llama."""
 
     n_layers: int = 2
     n_heads: int = 4
@@ -98,6 +107,26 @@ class Shape:
     norm_eps: float = 1e-5
     tied_head: bool = False
     rope: Any = field(default_factory=lambda: Frequencies(10000.0))
+
+    @property
+    def spec(self) -> DecoderSpec:
+        return DecoderSpec(
+            architecture="LlamaForCausalLM",
+            model_type="llama",
+            hidden_size=self.hidden,
+            n_heads=self.n_heads,
+            n_kv_heads=self.n_kv_heads,
+            head_dim=self.head_dim,
+            value_dim=self.head_dim,
+            vocab_size=self.vocab,
+            context_length=self.context,
+            norm=Norm(eps=self.norm_eps),
+            attention=Attention(self.head_dim**-0.5),
+            feed_forward=FeedForward(),
+            layers=(Layer(self.intermediate),) * self.n_layers,
+            rotary=Rotary((self.rope,), self.head_dim),
+            tied_head=self.tied_head,
+        )
 
 
 LINEAR = {
@@ -117,6 +146,11 @@ class Built(NamedTuple):
     decoder: core.RawDecoder
     weights: dict[str, np.ndarray]
     shape: Shape
+
+    def expected(self, ids: Any) -> np.ndarray:
+        """Logits by the float64 twin."""
+        spec = self.shape.spec
+        return reference_logits(spec, placed(spec, self.weights), ids)
 
     def cache(self, kv: str = "f32", pages: int = 64) -> core.Cache:
         s = self.shape
@@ -142,6 +176,25 @@ def random_weights(rng: np.random.Generator, shape: Shape) -> dict[str, np.ndarr
     return weights
 
 
+def decoder_arguments(
+    shape: Shape, weights: dict[str, np.ndarray], tensors: dict[str, core.PackedTensor]
+) -> dict[str, Any]:
+    """What the core's decoder is made of, but for mode and tier."""
+    spec = shape.spec
+    model: dict[str, Any] = {}
+    layers: list[dict[str, Any]] = [{"window": 0, "rotation": 0} for _ in spec.layers]
+    for slot in tensor_slots(spec):
+        where = model if slot.layer < 0 else layers[slot.layer]
+        where[slot.slot] = weights[slot.name] if slot.is_vector else tensors[slot.name].raw
+    model.setdefault("head", model["embedding"])
+    return {
+        "spec": core_spec(spec),
+        "weights": model,
+        "layers": tuple(layers),
+        "rotations": spec.rotations(),
+    }
+
+
 def assemble(
     weights: dict[str, np.ndarray],
     shape: Shape,
@@ -158,30 +211,7 @@ def assemble(
             linear = quantized is not None and name.startswith("model.layers")
             packed = quantized(array) if linear else pack_float("f32", array)
             tensors[name], values[name] = packed.tensor, packed.values
-    layers = []
-    for layer in range(shape.n_layers):
-        own = f"model.layers.{layer}."
-        q, k, v, o, gate, up, down = (tensors[f"{own}{n}.weight"].raw for n in LINEAR)
-        attn_norm = weights[f"{own}input_layernorm.weight"]
-        mlp_norm = weights[f"{own}post_attention_layernorm.weight"]
-        layers.append((attn_norm, q, k, v, o, mlp_norm, gate, up, down))
-    embedding = tensors["model.embed_tokens.weight"].raw
-    head = embedding if shape.tied_head else tensors["lm_head.weight"].raw
-    decoder = core.RawDecoder(
-        intermediate=shape.intermediate,
-        n_heads=shape.n_heads,
-        n_kv_heads=shape.n_kv_heads,
-        head_dim=shape.head_dim,
-        context=shape.context,
-        norm_eps=shape.norm_eps,
-        inv_freq=shape.rope.inv_freq(shape.head_dim),
-        embedding=embedding,
-        head=head,
-        final_norm=weights["model.norm.weight"],
-        layers=tuple(layers),
-        mode=mode,
-        isa=isa,
-    )
+    decoder = core.RawDecoder(**decoder_arguments(shape, weights, tensors), mode=mode, isa=isa)
     return Built(decoder, values, shape)
 
 

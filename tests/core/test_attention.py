@@ -22,7 +22,6 @@ from tolerance import TIERS as TIER_BOUNDS
 
 from qbench import core
 from qbench.reference import decoder as reference
-from qbench.reference import reference_logits
 from qbench.reference.attention import causal_attention
 from qbench.reference.formats import round_bf16
 
@@ -48,7 +47,7 @@ def test_against_float64(isa: str, rng: np.random.Generator) -> None:
     for shape in cases():
         built = build(rng, shape, isa=isa)
         ids = tokens(rng, built, 70)
-        expected = reference_logits(shape, built.weights, ids)
+        expected = built.expected(ids)
         assert relative(logits_of(built, ids), expected) <= DECODER["exact"]
 
 
@@ -66,7 +65,7 @@ def test_a_bf16_cache_against_float64(
     for shape in cases():
         built = build(rng, shape, isa=isa, mode=mode)
         ids = tokens(rng, built, 300)
-        expected = reference_logits(shape, built.weights, ids)
+        expected = built.expected(ids)
         found = logits_of(built, ids, kv="bf16")
         assert relative(found, expected) <= bounds["largest"]
         middle = np.median(np.abs(found - expected)) / np.sqrt(np.mean(expected**2))
@@ -96,7 +95,7 @@ def test_fast_rounds_what_it_says(
     for shape in cases():
         built = build(rng, shape, isa="avx512bf16", mode="fast")
         ids = tokens(rng, built, 250)  # one chunk of keys: the maximum is that of all
-        expected = reference_logits(shape, built.weights, ids)
+        expected = built.expected(ids)
         found = logits_of(built, ids, kv="bf16")
         off = np.abs(found - expected) / np.sqrt(np.mean(expected**2))
         assert np.median(off) <= FAST_ATTENTION["against its twin"]
@@ -106,7 +105,7 @@ def test_fast_rounds_what_it_says(
 def test_every_length(mode: str, isa: str, rng: np.random.Generator) -> None:
     built = build(rng, isa=isa, mode=mode)
     ids = tokens(rng, built, LENGTHS[-1])
-    expected = reference_logits(built.shape, built.weights, ids)
+    expected = built.expected(ids)
     for n in LENGTHS:
         found = logits_of(built, ids[:n])
         assert relative(found, expected[:n]) <= DECODER[mode]

@@ -24,7 +24,6 @@ from tolerance import DECODER, LOGPROB, QUANTIZED_DECODER
 
 from qbench import core
 from qbench.errors import BusyError, FormatError
-from qbench.reference import reference_logits
 from qbench.reference.layers import log_softmax
 
 
@@ -46,7 +45,7 @@ def test_logits_of_quantized_weights(mode: str, isa: str, rng: np.random.Generat
         ids = tokens(rng, built, 50)
         cache = built.cache()
         found = forward(built, cache, [(cache.new_sequence(), ids)]).logits
-        expected = reference_logits(shape, built.weights, ids)
+        expected = built.expected(ids)
         assert relative(found, expected) <= QUANTIZED_DECODER[mode]
 
 
@@ -61,7 +60,7 @@ def test_logits_of_half_precision_weights(dtype: str, isa: str, rng: np.random.G
         ids = tokens(rng, built, 50)
         cache = built.cache()
         found = forward(built, cache, [(cache.new_sequence(), ids)]).logits
-        expected = reference_logits(shape, built.weights, ids)
+        expected = built.expected(ids)
         bound = DECODER[mode] if mode == "exact" else QUANTIZED_DECODER[mode]
         assert relative(found, expected) <= bound
 
@@ -76,7 +75,7 @@ def test_a_tied_head_is_the_embedding(dtype: str, isa: str, rng: np.random.Gener
     ids = tokens(rng, built, 9)
     cache = built.cache()
     found = forward(built, cache, [(cache.new_sequence(), ids)]).logits
-    assert relative(found, reference_logits(shape, built.weights, ids)) <= DECODER["exact"]
+    assert relative(found, built.expected(ids)) <= DECODER["exact"]
 
 
 # A vocabulary below, at and above the head's chunk of 1024, and of several chunks.
@@ -99,7 +98,7 @@ def test_scores_are_those_of_the_logits(vocab: int, isa: str, rng: np.random.Gen
     cache = built.cache()
     runs = [(cache.new_sequence(), ids[:30]), (cache.new_sequence(), ids[30:])]
     every = forward(built, cache, runs).logits
-    parts = [reference_logits(built.shape, built.weights, part) for part in (ids[:30], ids[30:])]
+    parts = [built.expected(part) for part in (ids[:30], ids[30:])]
     assert relative(every, np.concatenate(parts)) <= DECODER["exact"]
     np.testing.assert_array_equal(found.logits, every[rows])
     np.testing.assert_array_equal(found.best, every[rows].argmax(axis=1))

@@ -12,6 +12,7 @@ from qbench.models import Checkpoint, decoder_spec, read_config
 from qbench.quant.floats import as_float32
 from qbench.quant.quantize import quantize_checkpoint
 from qbench.quant.tensor import QuantizedTensor
+from qbench.models.slots import placed
 from qbench.reference import reference_logits
 
 SHARED_MODELS = ("stories260K", "babyllama-tok105")
@@ -99,7 +100,7 @@ def test_exact_mode_gives_the_reference_of_the_quantized_weights(
         weights["lm_head.weight"] = head
     for n in (1, 33, 100):
         ids = rng.integers(0, spec.vocab_size, n)
-        expected = reference_logits(spec, weights, ids)
+        expected = reference_logits(spec, placed(spec, weights), ids)
         assert np.abs(model.logits(ids) - expected).max() < tolerance * np.abs(expected).max()
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from qbench.models import Checkpoint, DecoderSpec, decoder_spec, read_config, tensor_slots
 from qbench.models.rope import RopeSpec
+from qbench.models.slots import placed
+from qbench.models.spec import Attention, FeedForward, Layer, Norm, Rotary
 from qbench.reference import reference_logits, reference_logprobs
 from qbench.reference.formats import decode_float
 
@@ -23,7 +25,7 @@ MODELS = ["stories260K", "babyllama-tok105"]
 @dataclass(frozen=True)
 class Loaded:
     spec: DecoderSpec
-    weights: Mapping[str, np.ndarray]
+    weights: Mapping[Any, np.ndarray]
     expected: dict[str, Any]
 
 
@@ -32,8 +34,8 @@ def loaded(request: pytest.FixtureRequest, shared: Path) -> Loaded:
     folder = shared / "models" / request.param
     spec = decoder_spec(read_config(folder / "hf"), "config.json")
     with Checkpoint.open(folder / "hf") as found:
-        weights = {name: decode_float(*found.read(name)) for name in found.names}
-    return Loaded(spec, weights, json.loads((folder / "expected.json").read_text()))
+        named = {name: decode_float(*found.read(name)) for name in found.names}
+    return Loaded(spec, placed(spec, named), json.loads((folder / "expected.json").read_text()))
 
 
 def test_greedy_ids_and_top_logits(loaded: Loaded) -> None:
@@ -62,14 +64,13 @@ def test_perplexities(loaded: Loaded) -> None:
         assert math.exp(nll / case["predicted_tokens"]) == pytest.approx(case["ppl"], rel=1e-5)
 
 
-def small_spec(**changes: Any) -> DecoderSpec:
-    fields: dict[str, Any] = {
-        "architecture": "LlamaForCausalLM", "model_type": "llama", "hidden_size": 16,
-        "intermediate_size": 24, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "head_dim": 6,
-        "vocab_size": 11, "context_length": 64, "norm_eps": 1e-3, "rope": RopeSpec(1e4),
-        "tied_head": False, "stored_dtype": "float32", "bos_token_id": None, "eos_token_ids": (),
-    }  # fmt: skip
-    return DecoderSpec(**{**fields, **changes})
+def small_spec(rope: RopeSpec | None = None, tied_head: bool = False) -> DecoderSpec:
+    return DecoderSpec(
+        "LlamaForCausalLM", "llama", 16, 4, 2, 6, 6, 11, 64,
+        norm=Norm(eps=1e-3), attention=Attention(6**-0.5), feed_forward=FeedForward(),
+        layers=(Layer(24), Layer(24)), rotary=Rotary((rope or RopeSpec(1e4),), 6),
+        tied_head=tied_head,
+    )  # fmt: skip
 
 
 def random_weights(spec: DecoderSpec, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -79,10 +80,10 @@ def random_weights(spec: DecoderSpec, rng: np.random.Generator) -> dict[str, np.
 def test_a_prefix_has_the_same_logits(rng: np.random.Generator) -> None:
     spec = small_spec()
     weights, ids = random_weights(spec, rng), rng.integers(0, 11, 9)
-    whole = reference_logits(spec, weights, ids)
+    whole = reference_logits(spec, placed(spec, weights), ids)
     assert whole.shape == (9, 11) and whole.dtype == np.float64
     for size in (1, 2, 5):
-        np.testing.assert_allclose(reference_logits(spec, weights, ids[:size]), whole[:size])
+        np.testing.assert_allclose(reference_logits(spec, placed(spec, weights), ids[:size]), whole[:size])
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -90,8 +91,9 @@ def test_every_product_is_told_before_it_is_computed(tied: bool, rng: np.random.
     spec = small_spec(tied_head=tied)
     weights, ids = random_weights(spec, rng), rng.integers(0, 11, 9)
     told: list[tuple[str, np.ndarray]] = []
-    logits = reference_logits(spec, weights, ids, lambda name, x: told.append((name, x)))
-    np.testing.assert_array_equal(logits, reference_logits(spec, weights, ids))
+    name_of = {slot.key: slot.name for slot in tensor_slots(spec)}
+    logits = reference_logits(spec, placed(spec, weights), ids, lambda place, x: told.append((name_of[place], x)))
+    np.testing.assert_array_equal(logits, reference_logits(spec, placed(spec, weights), ids))
     linears = [s.name for s in tensor_slots(spec) if s.name.endswith("_proj.weight")]
     head = "model.embed_tokens.weight" if tied else "lm_head.weight"
     assert [name for name, _ in told] == [*linears, head]
@@ -140,4 +142,4 @@ def test_same_logits_as_transformers(rope: RopeSpec, tied: bool, rng: np.random.
     with torch.no_grad():
         theirs = model(torch.from_numpy(ids)[None]).logits[0].numpy()
     # their angles, sines and cosines are float32
-    np.testing.assert_allclose(reference_logits(spec, weights, ids), theirs, atol=2e-4)
+    np.testing.assert_allclose(reference_logits(spec, placed(spec, weights), ids), theirs, atol=2e-4)

@@ -6,6 +6,7 @@ import numpy as np
 from core.builders import Built, Shape, pack_float
 
 from qbench import core
+from qbench.engine.weights import core_spec
 
 
 def big(n_layers: int = 64, hidden: int = 256, context: int = 2048) -> Built:
@@ -17,12 +18,14 @@ def big(n_layers: int = 64, hidden: int = 256, context: int = 2048) -> Built:
     shape = Shape(n_layers=n_layers, n_heads=4, n_kv_heads=2, head_dim=hidden // 4, hidden=hidden,
                   intermediate=3 * hidden, vocab=500, context=context)  # fmt: skip
     ones, half, wide = np.ones(hidden, np.float32), hidden // 2, 3 * hidden
-    layer = (ones, dense(hidden, hidden), dense(half, hidden), dense(half, hidden),
-             dense(hidden, hidden), ones, dense(wide, hidden), dense(wide, hidden),
-             dense(hidden, wide))  # fmt: skip
+    layer = {"attn_norm": ones, "q": dense(hidden, hidden), "k": dense(half, hidden),
+             "v": dense(half, hidden), "o": dense(hidden, hidden), "mlp_norm": ones,
+             "gate": dense(wide, hidden), "up": dense(wide, hidden), "down": dense(hidden, wide),
+             "rotation": 0}  # fmt: skip
     embedding = dense(shape.vocab, hidden)
+    model = {"embedding": embedding, "head": embedding, "final_norm": ones}
+    spec = shape.spec
     decoder = core.RawDecoder(
-        wide, 4, 2, shape.head_dim, context, 1e-5, shape.rope.inv_freq(shape.head_dim),
-        embedding, embedding, ones, (layer,) * n_layers, "exact",
-    )  # type: ignore[arg-type]  # fmt: skip
+        core_spec(spec), model, (layer,) * n_layers, spec.rotations(), "exact"
+    )
     return Built(decoder, {}, shape)
