@@ -31,6 +31,7 @@ from qbench.models import (
     Weight,
     decoder_spec,
     read_config,
+    tensor_slots,
 )
 from qbench.models.reading import read_slot
 from qbench.quant.model import HEAD

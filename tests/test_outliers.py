@@ -26,7 +26,9 @@ def activations(spec, weights: dict[str, np.ndarray]) -> np.ndarray:
 def test_the_function_is_the_same(tiny_model: Path, tiny_weights, outlier_weights) -> None:
     config = json.loads((tiny_model / "config.json").read_text())
     spec = decoder_spec(config, "config")
-    before, after = (reference_logits(spec, placed(spec, w), IDS) for w in (tiny_weights, outlier_weights))
+    before, after = (
+        reference_logits(spec, placed(spec, w), IDS) for w in (tiny_weights, outlier_weights)
+    )
     assert np.array_equal(before, after)
     exact = [
         qb.load(state_dict=w, config=config, mode="exact", threads=1).logits(IDS)

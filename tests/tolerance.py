@@ -49,7 +49,7 @@ ROUNDING = {
 
 ROW = {
     "rmsnorm": 1e-6,  # relative to the value
-    "silu_mul": 4e-7,  # relative to the value: exp within 2 ulp, one division, two products
+    "silu": 4e-7,  # relative to the value: exp within 2 ulp, one division, two products
     "logsumexp": 3e-6,  # of the sum, relative
 }
 

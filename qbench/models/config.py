@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import CheckpointError
-from qbench.models.architectures import ARCHITECTURES
 from qbench.models.architectures.base import Architecture, Common
+from qbench.models.architectures.known import ARCHITECTURES
 from qbench.models.spec import DecoderSpec
 from qbench.models.strict_json import Fields, read_object
 from qbench.registry import near_names

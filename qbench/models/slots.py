@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qbench.models.architectures import names_of
+from qbench.models.architectures.known import names_of
 from qbench.models.names import Fused, Names, Variant, variants
 from qbench.models.spec import DecoderSpec, Layer
 

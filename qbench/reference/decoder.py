@@ -120,7 +120,8 @@ class _Forward:
         fed = self.feed_forward(before, number, layer)
         if norm.after:
             fed = self.norm(fed, "mlp_post_norm", number)
-        return x + attended * scale + fed * scale
+        out: np.ndarray = x + attended * scale + fed * scale
+        return out
 
     def attention(self, x: np.ndarray, number: int, layer: Any) -> np.ndarray:
         """Attention of all tokens, up to its output matrix."""
@@ -149,7 +150,9 @@ class _Forward:
             )
         if own.log_scaled_from:
             grown = np.log(self.positions + 1) / np.log(own.log_scaled_from)
-            query = query * np.where(self.positions >= own.log_scaled_from, grown, 1.0)[:, None, None]
+            query = (
+                query * np.where(self.positions >= own.log_scaled_from, grown, 1.0)[:, None, None]
+            )
         mixed = causal_attention(
             query,
             key,
@@ -162,7 +165,7 @@ class _Forward:
         return self.product(mixed.reshape(self.n, -1), "o", number)
 
     def latent(self, x: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and values from the latent vector; one rotated part of a key is that of all heads."""
+        """Keys and values from the latent vector; heads share the rotated part of a key."""
         spec = self.spec
         turned = spec.rotary.dim
         plain = spec.head_dim - turned
@@ -225,9 +228,7 @@ def _plain_layer_norm(x: np.ndarray, weight: np.ndarray, eps: float) -> np.ndarr
     return layer_norm(x, weight, None, eps)
 
 
-def reference_logprobs(
-    spec: Any, weights: Weights, ids: Sequence[int] | np.ndarray
-) -> np.ndarray:
+def reference_logprobs(spec: Any, weights: Weights, ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Log-probability of every token after the first, given those before it; shape (n - 1,)."""
     logprobs = log_softmax(reference_logits(spec, weights, ids))
     targets = np.asarray(ids)[1:]

@@ -97,8 +97,8 @@ def swiglu(gate: np.ndarray, up: np.ndarray) -> np.ndarray:
 def gelu(x: np.ndarray) -> np.ndarray:
     """Return ``x`` times the normal distribution up to it (Hendrycks 2016)."""
     x = np.asarray(x, np.float64)
-    erf = np.frompyfunc(math.erf, 1, 1)
-    out: np.ndarray = 0.5 * x * (1 + erf(x / math.sqrt(2)).astype(np.float64))
+    erf = np.vectorize(math.erf, otypes=[np.float64])
+    out: np.ndarray = 0.5 * x * (1 + erf(x / math.sqrt(2)))
     return out
 
 

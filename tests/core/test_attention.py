@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,9 +52,11 @@ def test_against_float64(isa: str, rng: np.random.Generator) -> None:
         assert relative(logits_of(built, ids), expected) <= DECODER["exact"]
 
 
-def rounded_attention(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
+def rounded_attention(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, **rule: Any
+) -> np.ndarray:
     stored = (round_bf16(array.astype(np.float32)) for array in (key, value))
-    return causal_attention(query, *stored)
+    return causal_attention(query, *stored, **rule)
 
 
 @pytest.mark.parametrize("mode", core.MODES)
@@ -72,7 +75,9 @@ def test_a_bf16_cache_against_float64(
         assert middle <= bounds["median"]
 
 
-def attention_in_bf16(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
+def attention_in_bf16(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, **_: object
+) -> np.ndarray:
     """What fast computes over a bf16 cache: the weights are rounded, their sum is not."""
     scale = np.float32(np.log2(np.e) / np.sqrt(query.shape[2]))
     query, key, value = (

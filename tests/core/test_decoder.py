@@ -14,6 +14,7 @@ from core.builders import (
     Shape,
     assemble,
     build,
+    decoder_arguments,
     forward,
     pack_codes,
     pack_float,
@@ -287,56 +288,84 @@ def test_a_cache_of_another_shape_is_refused(rng: np.random.Generator) -> None:
 
 
 def arguments(rng: np.random.Generator) -> dict[str, Any]:
-    def dense(*shape: int) -> Any:
-        return pack_float("f32", rng.normal(size=shape)).tensor.raw
-
-    ones = np.ones(24, np.float32)
-    layer = (ones, dense(32, 24), dense(16, 24), dense(16, 24), dense(24, 32), ones,
-             dense(40, 24), dense(40, 24), dense(24, 40))  # fmt: skip
-    return {
-        "intermediate": 40, "n_heads": 4, "n_kv_heads": 2, "head_dim": 8, "context": 64,
-        "norm_eps": 1e-5, "inv_freq": np.ones(4, np.float32), "embedding": dense(61, 24),
-        "head": dense(61, 24), "final_norm": ones, "layers": (layer,), "mode": "exact",
-    }  # fmt: skip
+    shape = Shape(n_layers=1)
+    weights = random_weights(rng, shape)
+    tensors = {n: pack_float("f32", a).tensor for n, a in weights.items() if a.ndim == 2}
+    return decoder_arguments(shape, weights, tensors) | {"mode": "exact"}
 
 
 def test_wrong_decoders_are_refused(rng: np.random.Generator) -> None:
     good = arguments(rng)
     core.RawDecoder(**good)
-    layer = good["layers"][0]
+    layer, model, spec = good["layers"][0], good["weights"], good["spec"]
     other = pack_float("f32", rng.normal(size=(61, 23))).tensor.raw
     codes = pack_codes(rng, INTEGER_FORMATS[0], (61, 24), 8).tensor.raw
+    turned = good["rotations"][0][0]
+
+    def in_spec(**change: Any) -> dict[str, Any]:
+        return {"spec": spec | change}
+
+    def in_model(**change: Any) -> dict[str, Any]:
+        return {"weights": model | change}
+
+    def in_layer(**change: Any) -> dict[str, Any]:
+        return {"layers": (layer | change,)}
+
+    def without(place: dict[str, Any], key: str) -> dict[str, Any]:
+        return {name: value for name, value in place.items() if name != key}
+
     wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
-        ({"intermediate": 41}, ValueError, "shapes"),
-        ({"intermediate": -1}, ValueError, "range"),
-        ({"n_heads": 3}, ValueError, "range"),
-        ({"n_heads": 8}, ValueError, "shapes"),
+        (in_spec(n_heads=3), ValueError, "range"),
+        (in_spec(n_heads=8), ValueError, "shapes"),
         # These wrap to sizes that fit: 4 heads too many by 2**61, and tables of 0 bytes.
-        ({"n_heads": (1 << 61) + 4, "n_kv_heads": 2}, ValueError, "range"),
-        ({"n_heads": (1 << 61) + 4, "n_kv_heads": (1 << 61) + 2}, ValueError, "range"),
-        ({"context": 1 << 61}, ValueError, "range"),
-        ({"context": 1 << 62}, ValueError, "range"),
-        ({"n_heads": 0}, ValueError, "range"),
-        ({"n_kv_heads": 0}, ValueError, "range"),
-        ({"head_dim": 1 << 62}, ValueError, "inv_freq"),
-        ({"head_dim": 9}, ValueError, "range"),
-        ({"context": 0}, ValueError, "range"),
-        ({"context": -5}, ValueError, "range"),
-        ({"inv_freq": np.ones(4)}, TypeError, "inv_freq must have dtype float32"),
-        ({"inv_freq": np.ones(5, np.float32)}, ValueError, "inv_freq must have 4 elements"),
-        ({"embedding": other}, ValueError, "elements"),
-        ({"embedding": codes}, FormatError, "format"),
-        ({"embedding": good["final_norm"]}, TypeError, "embedding must be a PackedTensor"),
-        ({"head": other}, ValueError, "shapes"),
-        ({"head": None}, TypeError, "head must be a PackedTensor"),
-        ({"final_norm": np.ones(23, np.float32)}, ValueError, "final_norm must have 24"),
+        (in_spec(n_heads=(1 << 61) + 4, n_kv_heads=2), ValueError, "range"),
+        (in_spec(n_heads=(1 << 61) + 4, n_kv_heads=(1 << 61) + 2), ValueError, "range"),
+        (in_spec(context=1 << 61), ValueError, "range"),
+        (in_spec(n_heads=0), ValueError, "range"),
+        (in_spec(n_heads=-1), ValueError, "n_heads must not be negative"),
+        (in_spec(n_kv_heads=0), ValueError, "range"),
+        (in_spec(dim=1 << 62), ValueError, "range"),
+        (in_spec(dim=9), ValueError, "range"),
+        (in_spec(value_dim=0), ValueError, "range"),
+        (in_spec(value_dim=9), ValueError, "shapes"),
+        (in_spec(rotary_dim=10), ValueError, "inverse frequencies must have 5"),
+        (in_spec(rotary_begin=2), ValueError, "range"),
+        (in_spec(latent=4), ValueError, "shapes"),
+        (in_spec(context=0), ValueError, "range"),
+        (in_spec(context=1 << 80), ValueError, "cannot fit"),
+        (in_spec(norm="batch"), ValueError, "norm must not be 'batch'"),
+        (in_spec(activation="mish"), ValueError, "activation must not be 'mish'"),
+        (in_spec(norm_eps="small"), TypeError, "real number"),
+        ({"spec": without(spec, "clip")}, KeyError, "has no 'clip'"),
+        ({"rotations": ((turned.astype(float), 1.0),)}, TypeError, "must have dtype float32"),
+        ({"rotations": ((np.ones(5, np.float32), 1.0),)}, ValueError, "must have 4 elements"),
+        ({"rotations": ()}, ValueError, "range"),
+        ({"rotations": good["rotations"] * 17}, ValueError, "range"),
+        (in_model(embedding=other), ValueError, "elements"),
+        (in_model(embedding=codes), FormatError, "format"),
+        (in_model(embedding=model["final_norm"]), TypeError, "embedding must be a PackedTensor"),
+        (in_model(head=other), ValueError, "shapes"),
+        (in_model(head=None), TypeError, "head must be a PackedTensor"),
+        (in_model(positions=other), ValueError, "shapes"),
+        (in_model(final_norm=np.ones(23, np.float32)), ValueError, "final_norm must have 24"),
+        (in_model(slopes=np.ones(3, np.float32)), ValueError, "slopes must have 4"),
+        ({"weights": without(model, "embedding")}, ValueError, "needs an embedding"),
+        ({"weights": without(model, "final_norm")}, ValueError, "shapes"),
         ({"layers": ()}, ValueError, "range"),
         ({"layers": [layer]}, TypeError, "tuple"),
-        ({"layers": (layer[:8],)}, TypeError, "nine weights"),
-        ({"layers": (list(layer),)}, TypeError, "nine weights"),
-        ({"layers": ((layer[1], *layer[1:]),)}, TypeError, "attn_norm must be a numpy array"),
-        ({"layers": ((*layer[:8], layer[0]),)}, TypeError, "down must be a PackedTensor"),
-        ({"layers": (layer, (*layer[:8], layer[7]))}, ValueError, "shapes"),
+        ({"layers": ((layer,),)}, TypeError, "a layer must be a dictionary"),
+        ({"layers": (without(layer, "q"),)}, ValueError, "shapes"),
+        ({"layers": (without(layer, "up"),)}, ValueError, "shapes"),
+        (in_layer(whatever=other), ValueError, "no place for 'whatever'"),
+        (in_layer(attn_norm=layer["q"]), TypeError, "attn_norm must be a numpy array"),
+        (in_layer(q_bias=np.ones(31, np.float32)), ValueError, "q_bias must have 32"),
+        (in_layer(down=model["final_norm"]), TypeError, "down must be a PackedTensor"),
+        (in_layer(down=layer["up"]), ValueError, "shapes"),
+        (in_layer(rotation=1), ValueError, "range"),
+        (in_layer(rotation=1 << 40), ValueError, "range"),
+        (in_layer(router=other), ValueError, "shapes"),
+        (in_layer(experts=()), TypeError, "experts must be a tuple"),
+        (in_layer(experts=((None,),)), TypeError, "an expert must be a tuple"),
         ({"mode": "quick"}, ValueError, "'exact', 'faithful' or 'fast'"),
         ({"isa": "sse9"}, ValueError, "sse9"),
     ]

@@ -44,21 +44,21 @@ def test_silu_mul(isa: str, rng: np.random.Generator) -> None:
     for n in SIZES:
         gate = (rng.normal(size=n) * 8).astype(np.float32)
         up = rng.normal(size=n).astype(np.float32)
-        found = core.row_operation("silu_mul", gate, up, isa=isa)
-        assert off(found, silu(gate) * up) <= ROW["silu_mul"]
+        found = core.row_operation("silu", gate, up, isa=isa)
+        assert off(found, silu(gate) * up) <= ROW["silu"]
 
 
 def test_exponential_over_its_range(isa: str) -> None:
     gate = np.concatenate([
         np.linspace(-88, 88, 40_001), np.linspace(-1, 1, 10_001), [0.0, -0.0, 1e-30, -1e-30]
     ]).astype(np.float32)  # fmt: skip
-    found = core.row_operation("silu_mul", gate, np.ones_like(gate), isa=isa)
-    assert off(found, silu(gate)) <= ROW["silu_mul"]
+    found = core.row_operation("silu", gate, np.ones_like(gate), isa=isa)
+    assert off(found, silu(gate)) <= ROW["silu"]
     far = np.array([-1e30, -1e9, -1000, -89.5, 89.5, 1000, 1e9, 1e30], np.float32)
-    found = core.row_operation("silu_mul", far, np.ones_like(far), isa=isa)
-    np.testing.assert_allclose(found, np.where(far > 0, far, 0), rtol=ROW["silu_mul"], atol=1e-35)
+    found = core.row_operation("silu", far, np.ones_like(far), isa=isa)
+    np.testing.assert_allclose(found, np.where(far > 0, far, 0), rtol=ROW["silu"], atol=1e-35)
     broken = np.array([np.nan, -np.inf, 1.0], np.float32)
-    found = core.row_operation("silu_mul", broken, np.ones_like(broken), isa=isa)
+    found = core.row_operation("silu", broken, np.ones_like(broken), isa=isa)
     assert np.isnan(found[0]) and np.isfinite(found[2])
 
 
@@ -95,7 +95,7 @@ def test_the_same_bits_on_every_tier(rng: np.random.Generator) -> None:
     for n in [*SIZES, 4099]:
         x = (rng.normal(size=n) * 10).astype(np.float32)
         y = rng.normal(size=n).astype(np.float32)
-        for name in ("rmsnorm", "silu_mul", "logsumexp"):
+        for name in ("rmsnorm", "silu", "logsumexp"):
             first, *others = (core.row_operation(name, x, y, eps=1e-5, isa=t) for t in TIERS)
             for other in others:
                 np.testing.assert_array_equal(other, first)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from qbench.models import Checkpoint, decoder_spec, read_config
+from qbench.models.slots import placed
 from qbench.quant.floats import as_float32
 from qbench.quant.quantize import quantize_checkpoint
 from qbench.quant.tensor import QuantizedTensor
-from qbench.models.slots import placed
 from qbench.reference import reference_logits
 
 SHARED_MODELS = ("stories260K", "babyllama-tok105")

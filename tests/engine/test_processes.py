@@ -55,8 +55,8 @@ class Unlucky:
     def __getattr__(self, name: str):
         return getattr(self.cache, name)
 
-    def new_sequence(self) -> int:
-        self.cache.new_sequence()
+    def new_sequence(self, rotation: int) -> int:
+        self.cache.new_sequence(rotation)
         raise KeyboardInterrupt
 
 
@@ -201,7 +201,7 @@ def test_memory_is_what_lies_there(loaded, tiny_model) -> None:
     n_linear = spec.n_layers * (
         2 * spec.hidden_size * spec.hidden_size
         + 2 * spec.hidden_size * spec.n_kv_heads * spec.head_dim
-        + 3 * spec.hidden_size * spec.intermediate_size
+        + 3 * spec.hidden_size * spec.widest
     )
     n_norms = (2 * spec.n_layers + 1) * spec.hidden_size
     assert f32.memory["weights"] >= 4 * (n_embedding + n_linear + n_norms)
@@ -216,11 +216,6 @@ def test_memory_is_what_lies_there(loaded, tiny_model) -> None:
 def test_small_forwards_take_few_threads(tiny_model) -> None:
     """One thread for a token of the test model, all of them for a prompt of it or a large model."""
     runtime = load(tiny_model, "rtn-w4g32", threads=2)._runtime
-    per_token = sum(
-        part.shape[0] * part.shape[1]
-        for layer in runtime.weights.layers
-        for part in layer
-        if len(part.shape) == 2
-    )
+    per_token = sum(part.shape[0] * part.shape[1] for part in runtime.weights.linears())
     enough = int(2 * runtime.products_per_thread / per_token)
     assert [runtime.useful_threads(n) for n in (1, enough // 2, enough + 1)] == [1, 1, 2]

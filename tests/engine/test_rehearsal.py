@@ -129,7 +129,7 @@ def test_seconds_follow_from_products_and_bytes(model) -> None:
     linear = spec.n_layers * (
         2 * spec.hidden_size * spec.n_heads * spec.head_dim
         + 2 * spec.hidden_size * spec.n_kv_heads * spec.head_dim
-        + 3 * spec.hidden_size * spec.intermediate_size
+        + 3 * spec.hidden_size * spec.widest
     )
     assert linear_products(spec) == linear
     attention = 2 * spec.n_layers * spec.n_heads * spec.head_dim * 1000

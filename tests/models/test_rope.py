@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from qbench.errors import CheckpointError
-from qbench.models.rope import RopeSpec, rope_spec
+from qbench.models.rope import RopeSpec
+from qbench.models.rope_config import read_rope
+from qbench.models.strict_json import Fields
 
 LLAMA3 = {
     "rope_type": "llama3",
@@ -19,7 +21,7 @@ LLAMA3 = {
 
 
 def read(**config: Any) -> RopeSpec:
-    return rope_spec(config, "c.json", 2048)
+    return read_rope(Fields(config, "c.json"), 2048, 8)
 
 
 @pytest.mark.parametrize("theta", [10000.0, 500000.0, 1e6, 7.3])
@@ -84,9 +86,13 @@ def test_spellings(case: int) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, "'yarn' is not supported; known: default"),
-    ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "'dynamic' is not supported"),
-    ({"rope_parameters": {"rope_type": "longrope"}}, "'longrope' is not supported"),
+    ({"rope_scaling": {"type": "xpos"}}, "'xpos' is not supported; known: default"),
+    ({"rope_scaling": {"type": "dynamic"}}, "factor: expected"),
+    ({"rope_scaling": {"type": "su"}}, "short_factor: expected a list of 4 positive numbers"),
+    (
+        {"rope_parameters": {"rope_type": "longrope", "short_factor": [1, 1, 1, 0]}},
+        "short_factor: expected a list of 4 positive numbers",
+    ),
     ({"rope_theta": -1.0}, "rope_theta: expected a number between 0 and inf"),
     ({"rope_theta": True}, "found the boolean True"),
     ({"rope_theta": "10000"}, "found the string"),
@@ -94,8 +100,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rope_scaling": {"type": "linear"}}, "factor: expected a number between 0 and 1e+06"),
     ({"rope_scaling": {"type": "linear", "factor": 0}}, "factor: expected"),
     ({"rope_scaling": {"type": 3}}, "type: expected a string"),
-    ({"partial_rotary_factor": 0.5}, "partial_rotary_factor: expected 1"),
-    ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial rotation is not supported"),
     ({"rope_scaling": {**LLAMA3, "high_freq_factor": 1.0}}, "above low_freq_factor (1)"),
     ({"rope_scaling": {**LLAMA3, "low_freq_factor": None}}, "low_freq_factor: expected a number"),
     ({"rope_scaling": {**LLAMA3, "original_max_position_embeddings": 8.5}}, "an integer in"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from specs import plain_spec
 
 from qbench.errors import RequestError, TemplateError
 from qbench.models import DecoderSpec, decoder_spec, read_config
@@ -206,11 +207,7 @@ def test_messages_cannot_forge_control_tokens(
 def load_shared(folder: Path) -> Tokenizer:
     if (folder / "config.json").exists():
         return Tokenizer.from_folder(folder, decoder_spec(read_config(folder), str(folder)))
-    spec = DecoderSpec(
-        "LlamaForCausalLM", "llama", 8, 8, 1, 1, 1, 8, 200_000, 64, 1e-5, None, True,  # type: ignore[arg-type]
-        "float32", None, (),
-    )  # fmt: skip
-    return Tokenizer.from_folder(folder, spec)
+    return Tokenizer.from_folder(folder, plain_spec())
 
 
 def test_shared_prompts(shared: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -10,31 +9,17 @@ import pytest
 from quant.builders import config, spec
 
 from qbench.models import decoder_spec
-from qbench.models.rope import RopeSpec
-from qbench.quant.config_writer import config_from_spec, encode_config, saved_config
+from qbench.quant.config_writer import encode_config, saved_config
 from qbench.quant.recipe import Recipe
-
-ROPES = [
-    RopeSpec(10000.0),
-    RopeSpec(5e5, "linear", 2.5),
-    RopeSpec(5e5, "llama3", 8.0, 1.0, 4.0, 8192),
-]
 
 
 def reread(document: dict[str, Any]) -> Any:
     return json.loads(encode_config(document))
 
 
-@pytest.mark.parametrize("rope", ROPES, ids=lambda rope: rope.kind)
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("tokens", [(None, ()), (1, (2,)), (0, (2, 36))])
-def test_a_specification_survives(
-    rope: RopeSpec, tied: bool, tokens: tuple[int | None, tuple[int, ...]]
-) -> None:
-    given = dataclasses.replace(
-        spec("bf16", tied), rope=rope, bos_token_id=tokens[0], eos_token_ids=tokens[1]
-    )
-    assert decoder_spec(reread(config_from_spec(given)), "config") == given
+def test_without_a_folder_the_configuration_it_was_read_from_is_saved() -> None:
+    given = decoder_spec(config(), "config")
+    assert reread(saved_config(Recipe.parse("f32"), given, None)) == config()
 
 
 def test_the_recipe_is_recorded_and_nothing_is_lost() -> None:

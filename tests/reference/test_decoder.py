@@ -83,7 +83,9 @@ def test_a_prefix_has_the_same_logits(rng: np.random.Generator) -> None:
     whole = reference_logits(spec, placed(spec, weights), ids)
     assert whole.shape == (9, 11) and whole.dtype == np.float64
     for size in (1, 2, 5):
-        np.testing.assert_allclose(reference_logits(spec, placed(spec, weights), ids[:size]), whole[:size])
+        np.testing.assert_allclose(
+            reference_logits(spec, placed(spec, weights), ids[:size]), whole[:size]
+        )
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -92,7 +94,9 @@ def test_every_product_is_told_before_it_is_computed(tied: bool, rng: np.random.
     weights, ids = random_weights(spec, rng), rng.integers(0, 11, 9)
     told: list[tuple[str, np.ndarray]] = []
     name_of = {slot.key: slot.name for slot in tensor_slots(spec)}
-    logits = reference_logits(spec, placed(spec, weights), ids, lambda place, x: told.append((name_of[place], x)))
+    logits = reference_logits(
+        spec, placed(spec, weights), ids, lambda place, x: told.append((name_of[place], x))
+    )
     np.testing.assert_array_equal(logits, reference_logits(spec, placed(spec, weights), ids))
     linears = [s.name for s in tensor_slots(spec) if s.name.endswith("_proj.weight")]
     head = "model.embed_tokens.weight" if tied else "lm_head.weight"
@@ -142,4 +146,6 @@ def test_same_logits_as_transformers(rope: RopeSpec, tied: bool, rng: np.random.
     with torch.no_grad():
         theirs = model(torch.from_numpy(ids)[None]).logits[0].numpy()
     # their angles, sines and cosines are float32
-    np.testing.assert_allclose(reference_logits(spec, placed(spec, weights), ids), theirs, atol=2e-4)
+    np.testing.assert_allclose(
+        reference_logits(spec, placed(spec, weights), ids), theirs, atol=2e-4
+    )

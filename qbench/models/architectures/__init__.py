@@ -1,40 +1,5 @@
-"""The architectures that are known, by the names that configurations have for them.
+"""How configurations of each family are read, and what its weights are called.
 
-A file here declares how a family's configuration is read and what its weights are called; what a
-decoder consists of stands in `qbench.models.spec`. A new family is a new file and a line here.
+What a decoder consists of stands in `qbench.models.spec`; a file here says which of it a family
+has. A new family is a new file and a line in `qbench.models.architectures.known`.
 """
-
-from __future__ import annotations
-
-from qbench.models.architectures import (
-    alibi,
-    deepseek,
-    gemma,
-    gpt,
-    llama,
-    mixture,
-    phi,
-    qwen1,
-    stablelm,
-)
-from qbench.models.architectures.base import Architecture
-from qbench.models.names import Names
-from qbench.models.spec import DecoderSpec
-
-ARCHITECTURES: dict[str, Architecture] = {
-    **llama.ARCHITECTURES,
-    **mixture.ARCHITECTURES,
-    **gemma.ARCHITECTURES,
-    **phi.ARCHITECTURES,
-    **gpt.ARCHITECTURES,
-    **alibi.ARCHITECTURES,
-    **stablelm.ARCHITECTURES,
-    **deepseek.ARCHITECTURES,
-    **qwen1.ARCHITECTURES,
-}
-
-
-def names_of(spec: DecoderSpec) -> Names:
-    """Return the naming table that belongs to a specification."""
-    names = ARCHITECTURES[spec.architecture].names
-    return names(spec) if callable(names) else names

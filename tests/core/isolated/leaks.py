@@ -80,7 +80,7 @@ def decoders() -> None:
         0.9, 1,
     )  # fmt: skip
     refused(built.decoder.generate, cache, number * 9, *rest, rest[2], number, 6, 0.0, 0, 1.0, 1)
-    refused(assemble, WEIGHTS, Shape(n_layers=1, intermediate=41))
+    refused(assemble, WEIGHTS, Shape(n_layers=1, n_heads=2))
     refused(assemble, {**WEIGHTS, "model.norm.weight": X[0]}, SHAPE)
     refused(core.Cache, "f32", 1, 1, 8, 0)
     cache.release(one)
