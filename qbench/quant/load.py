@@ -30,6 +30,8 @@ from qbench.models import (
     tensor_slots,
 )
 from qbench.models.chat_template import load_template
+from qbench.models.checks import check_model
+from qbench.models.hub import commit_of
 from qbench.quant.floats import as_float32
 from qbench.quant.footprint import weight_bytes
 from qbench.quant.loading import is_quantized, load_quantized
@@ -49,6 +51,7 @@ def load(
     path: Path | str | None = None,
     recipe: str | Recipe | None = None,
     *,
+    revision: str | None = None,
     state_dict: Mapping[str, np.ndarray] | None = None,
     config: Mapping[str, Any] | None = None,
     tokenizer: Tokenizer | None = None,
@@ -64,9 +67,11 @@ def load(
     Parameters
     ----------
     path : path or str, optional
-        A model folder, or a hub id; a local path wins.
+        A model folder, or a hub id (``owner/name``, ``owner/name@revision``); a local path wins.
     recipe : str or Recipe, optional
         None: as it is if it was quantized by qbench, else the stored type.
+    revision : str, optional
+        Branch, tag or commit of a hub id; the same as ``@revision`` behind it.
     state_dict : mapping of str to ndarray, optional
         Weights from memory instead of ``path``, named as in a checkpoint; needs ``config``.
     config : mapping, optional
@@ -111,9 +116,10 @@ def load(
     if path is not None:
         if config is not None or tokenizer is not None:
             raise RequestError("config= and tokenizer= go with state_dict=; a path has its own")
-        folder = resolve(str(path))
+        folder = resolve(str(path), revision)
         spec = decoder_spec(read_config(folder), str(folder / "config.json"))
         tokenizer = _with_template(Tokenizer.from_folder(folder, spec), chat_template)
+        check_model(spec, tokenizer, folder)
         _check_budget(spec, wanted, budget)
         model, sha256 = _read(folder, spec, wanted, on_progress)
     else:
@@ -138,6 +144,7 @@ def load(
         weights_sha256=sha256,
         bits_per_weight=model.bits_per_weight,
         model_bits=model.model_bits,
+        revision=commit_of(folder),
     )
 
     def save(target: Path, force: bool) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import RequestError
+from qbench.models.template_process import FROZEN_DATE
 from qbench.study.compare import Comparison
 from qbench.study.jobs import Session, name_of
 from qbench.study.plan import ModelLike, Plan, make_plan
@@ -271,6 +272,7 @@ class Study:
             "threads": self.threads,
             "memory": self.memory,
             "chat_template": self.chat_template,
+            "chat_date": FROZEN_DATE,
             "window": self.window,
             "stride": self.stride,
         }
