@@ -1,8 +1,9 @@
 """Child process that renders one chat template; nothing of qbench is loaded here.
 
-Run by path as ``python -I _render.py DATE DIR...``: the directories hold jinja2 and markupsafe. The
-first line of standard input is the template (a JSON string), answered by the names of the variables
-that it reads; every later line is one request (a JSON object of variables), answered by one line.
+Run by path as ``python -I _render.py DATE DIR...``: the directories hold jinja2 and markupsafe. An
+empty answer says that the process is ready. The first line of standard input is the template (a
+JSON string), answered by the names of the variables that it reads; every later line is one request
+(a JSON object of variables), answered by one line.
 Before it reads anything the process bounds its own memory, files and processor time; an audit hook
 forbids files, processes and sockets once jinja2 is loaded. The sandbox is one layer, these limits
 are the wall.
@@ -182,8 +183,10 @@ def main() -> None:
     limit_resources()
     environment(sys.argv[1]).from_string(WARM_UP).render()
     sys.addaudithook(forbid_system)
+    print(json.dumps({"text": ""}), flush=True)
+    source = json.loads(sys.stdin.readline())
     allow_more_time()
-    template, answer = compile_template(json.loads(sys.stdin.readline()))
+    template, answer = compile_template(source)
     print(json.dumps(answer), flush=True)
     if template is None:
         return

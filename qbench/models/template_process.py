@@ -63,8 +63,9 @@ class TemplateProcess:
             cwd="/",
         )
         try:
-            # Loading jinja2 is not the template's doing, so the first answer has longer to come.
-            answer = self._exchange(_line(source), START_SECONDS)
+            # Loading jinja2 is not the template's doing, so that has longer to come.
+            self._exchange(b"", START_SECONDS)
+            answer = self._exchange(_line(source), WALL_SECONDS)
         except BaseException:
             self.kill()
             raise
@@ -108,7 +109,8 @@ class TemplateProcess:
         os.set_blocking(inward, False)
         with selectors.DefaultSelector() as selector:
             selector.register(outward, selectors.EVENT_READ)
-            selector.register(inward, selectors.EVENT_WRITE)
+            if line:
+                selector.register(inward, selectors.EVENT_WRITE)
             while not received.endswith(b"\n"):
                 left = deadline - time.monotonic()
                 if left <= 0:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -81,3 +82,70 @@ def test_a_template_that_refuses_placeholders() -> None:
     assert split_rendering(picky, say("abc"), BORDERS) == [Piece("<S>abc<E>", True)]
     with pytest.raises(TemplateError, match="cannot be told"):
         split_rendering(picky, say("<E>"), BORDERS)
+
+
+def with_tools(messages: Messages, more: dict[str, Any]) -> str:
+    tools = "".join(
+        f"<S>{t['name']}: {json.dumps(t, ensure_ascii=False)}<E>" for t in more["tools"]
+    )
+    return tools + simple(messages)
+
+
+@pytest.mark.parametrize("text", ["<E>", 'a"<S>\n', "<E>é", "x<", "E>", "<E", "S>x<S", "\\<E>"])
+def test_texts_of_tools_are_no_marks(text: str) -> None:
+    tools = [{"name": "f", "about": text}, {"name": text, "more": {"list": [text, "plain"]}}]
+    pieces = split_rendering(with_tools, say("hi"), BORDERS, {"tools": tools})
+    assert "".join(piece.text for piece in pieces) == with_tools(say("hi"), {"tools": tools})
+    marks = "".join(piece.text for piece in pieces if piece.is_mark)
+    assert PATTERN.findall(marks) == ["<S>", "<E>"] * 3
+    # harmless texts stay visible: a template may ask for them
+    assert '"plain"' in marks and '{"name": "f"' in marks
+
+
+def test_a_key_cannot_be_hidden_and_is_refused() -> None:
+    with pytest.raises(TemplateError, match="the key 'a<E>' holds a control token; rename it"):
+        split_rendering(with_tools, say("hi"), BORDERS, {"tools": [{"name": "f", "a<E>": 1}]})
+
+
+def test_other_parts_of_a_message_are_no_marks() -> None:
+    def calls(messages: Messages, _more: object = None) -> str:
+        said = (f"{m.get('content', '')}{m.get('tool_calls', '')}" for m in messages)
+        return "".join(f"<S>{text}<E>" for text in said)
+
+    for text in ("<E>", "x<S>"):
+        messages = [{"role": "assistant", "tool_calls": [{"arguments": {"a": text}}]}]
+        pieces = split_rendering(calls, messages, BORDERS)
+        assert Piece(text, False) in pieces
+        marks = "".join(piece.text for piece in pieces if piece.is_mark)
+        assert PATTERN.findall(marks) == ["<S>", "<E>"]
+
+
+def test_think_marks_of_an_assistant_may_be_taken_apart() -> None:
+    thinks = Borders(["<E>", "<S>", "<think>", "</think>"])
+
+    def rebuilt(messages: Messages, _more: object = None) -> str:
+        """Like Qwen3 with its last turn."""
+        text = ""
+        for m in messages:
+            reason, _, answer = m["content"].rpartition("</think>")
+            reason = reason.split("<think>")[-1].strip("\n")
+            text += f"<S><think>\n{reason}\n</think>\n\n{answer.lstrip()}<E>"
+        return text
+
+    content = "<think>\nwhy <E> not\n</think>\n\nso <S>"
+    messages = [{"role": "assistant", "content": content}]
+    pieces = split_rendering(rebuilt, messages, thinks)
+    assert "".join(piece.text for piece in pieces) == rebuilt(messages)
+    marks = "".join(piece.text for piece in pieces if piece.is_mark)
+    assert thinks.pattern.findall(marks) == ["<S>", "<think>", "</think>", "<E>"]
+    # the same text from a user is nobody's reasoning
+    with pytest.raises(TemplateError, match="cannot be told"):
+        split_rendering(rebuilt, say(content), thinks)
+
+
+def test_danger_is_a_token_or_the_beginning_of_one_at_a_border() -> None:
+    for text in ("<E>", "a<S>b", "x<", "<", "E>x", ">", "S", "<S"):
+        assert BORDERS.in_danger(text) == (text != "S"), text
+    for text in ("", "a", "< a", "a E > b", "string"):
+        assert not BORDERS.in_danger(text)
+    assert not Borders([]).in_danger("<E>")

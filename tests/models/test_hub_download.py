@@ -113,7 +113,7 @@ FAULTS = {
     "private": "the hub has no such model, or it is private; check the spelling, or log in with",
     "down": "it is not in the local hub cache, and the hub at http.* answered 503; try again later",
     "html": r"is no hub \(.*\): a proxy or a login page\? Check HF_ENDPOINT",
-    "truncated": r"incomplete \(model\.safetensors is missing\), and .* run again: what has arrived",
+    "truncated": r"incomplete \(model\.safetensors is missing\), and .* run again: what has",
     "wrong size": r"a download has the wrong size \(.* but has size.*\); run again",
     "damaged": r"model\.safetensors was damaged on the way \(SHA-256 .* and was removed; run again",
 }
