@@ -213,10 +213,10 @@ class Renderer:
         known = self.variables
         for name in asked:
             if name not in known and not (name == "enable_thinking" and given[name] is False):
-                open_names = known - self._special.keys() - {"messages", "add_generation_prompt"}
+                own = known - self._special.keys() - {"messages", "add_generation_prompt"}
                 raise RequestError(
-                    f"{unknown_name('variable of the chat template', name, open_names)}"
-                    " (it would be ignored)"
+                    f"{unknown_name('variable of the chat template', name, own)}; it would be "
+                    "without effect"
                 )
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ import warnings
 from pathlib import Path
 
 from qbench.errors import QbenchWarning, TemplateError
-from qbench.models.chat_template import QWEN
 from qbench.models.spec import DecoderSpec
 from qbench.models.strict_json import read_object
 from qbench.models.tokenizer import Tokenizer
@@ -76,7 +75,7 @@ def _vocabulary_faults(spec: DecoderSpec, tokenizer: Tokenizer) -> list[str]:
 def _template_faults(tokenizer: Tokenizer, folder: Path) -> list[str]:
     """Tell a missing template, and one that was taken by rule."""
     files = tokenizer.folder_files
-    if tokenizer.chat_template == QWEN and files.template is None:
+    if tokenizer.template_is_by_rule:
         return [
             "the files of a Qwen-1 model hold no chat template; taken is ChatML with the system "
             "message of its own code (the same as chat_template='qwen')"

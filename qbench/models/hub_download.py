@@ -168,7 +168,6 @@ def _download(hub_id: str, revision: str | None, named: str) -> Path:
                     revision=revision,
                     endpoint=endpoint(),
                     allow_patterns=[glob.escape(name) for name in wanted],
-                    ignore_patterns=["*/*"],
                 )
             )
             _verify([folder / name for name in wanted], before, named)

@@ -46,6 +46,7 @@ class Tokenizer:
         self._own_eos = frozenset(spec.eos_token_ids) | ({eos_id} if eos_id is not None else set())
         self._prefix_id = self.bos_id if self.bos_id is not None else eos_id
         self._prefix_text = self._text_of(self._prefix_id)
+        self.template_is_by_rule = False  # else it stands in a file, or somebody gave it
         self._use_template(files.template)
 
     @classmethod
@@ -68,6 +69,7 @@ class Tokenizer:
         found = cls(read_tokenizer_files(folder, spec.vocab_size), spec)
         if found.chat_template is None and not found.folder_files.template_names:
             found._use_template(template_by_rule(spec.architecture, spec.model_type, folder))
+            found.template_is_by_rule = found.chat_template is not None
         return found
 
     def _named_id(self, name: str, default: int | None) -> int | None:
@@ -214,6 +216,7 @@ class Tokenizer:
             see `qbench.models.chat_template.load_template`.
         """
         other = copy.copy(self)
+        other.template_is_by_rule = False
         other._use_template(BUILTIN.get(source, source))
         return other
 

@@ -216,7 +216,7 @@ def test_variables_reach_the_template_or_are_refused() -> None:
         simple = Renderer(source)
         assert "hi" in simple.render(HI, True, {"enable_thinking": False})
         for wrong in ({"enable_thinking": True}, {"tools": tools}):
-            with pytest.raises(RequestError, match="would be ignored"):
+            with pytest.raises(RequestError, match="known: none; it would be without effect"):
                 simple.render(HI, True, wrong)
         simple.close()
 

@@ -104,7 +104,8 @@ def test_chatml_by_rule_is_told(tokenizer_folder: MakeFolder, spec: DecoderSpec)
     qwen = dataclasses.replace(spec, architecture="QWenLMHeadModel", model_type="qwen")
     (text,) = told(qwen, folder)
     assert "taken is ChatML with the system message of its own code" in text
-    assert told(qwen, folder, "chatml") == []
+    assert told(qwen, folder, "chatml") == [] == told(qwen, folder, "qwen")
+    assert told(spec, folder, "qwen") == []
     (folder / "generation_config.json").write_text('{"chat_format": "raw"}')
     assert told(qwen, folder) == []
 
