@@ -164,7 +164,8 @@ def test_work_bombs_end_in_time_and_leave_the_parent_alone(name: str) -> None:
     # behind a condition, so that the bomb goes off in the rendering and not in the compiler
     found = Renderer("{% if messages|length > 1 %}" + BOMBS[name] + "{% endif %}ok")
     try:
-        assert found.render(HI) == "ok"
+        assert found.render(HI) == "ok" and found._child is not None
+        assert resource.prlimit(found._child._process.pid, resource.RLIMIT_AS) == (512 << 20,) * 2
         start = time.perf_counter()
         with pytest.raises(TemplateError) as caught:
             found.render(HI * 2)
@@ -179,7 +180,6 @@ def test_work_bombs_end_in_time_and_leave_the_parent_alone(name: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime < 4
-    assert after.ru_maxrss < 512 << 10
 
 
 def test_bombs_for_the_compiler_end_in_time() -> None:
