@@ -71,7 +71,10 @@ class TemplateProcess:
             raise
         if "text" not in answer:
             self.kill()
-            raise TemplateError(f"the chat template does not compile: {answer.get('fatal')}")
+            raise TemplateError(
+                f"the chat template does not compile: {answer.get('fatal')}; mend it, or give "
+                "another one (chat_template=, --chat-template)"
+            )
         self.variables = frozenset(answer["text"].split())
 
     @property

@@ -190,6 +190,50 @@ def test_bombs_for_the_compiler_end_in_time() -> None:
         assert time.perf_counter() - start < template_process.WALL_SECONDS + 2
 
 
+MANY = 50_000
+BROKEN = {
+    "open": "{{ messages", "statement": "{% if %}",
+    "unknown": "{% frobnicate %}", "end": "{% endif %}",
+    "filter": "{{ 1|random }}", "test": "{{ 1 is odder }}", "comment": "{#" * MANY,
+    "raw": "{% raw %}" + "{{" * MANY, "brackets": "{{ " + "[" * MANY + "]" * MANY + " }}",
+    "parentheses": "{{ " + "(" * MANY + "1" + ")" * MANY + " }}",
+    "signs": "{{ " + "-" * MANY + "1 }}",
+    "not": "{{ " + "not " * MANY + "1 }}", "sum": "{{ x" + "+x" * MANY + " }}",
+    "attributes": "{{ a" + ".b" * MANY + " }}",
+    "blocks": "{% if 1 %}" * 9999 + "{% endif %}" * 9999,
+    "indentation": "{% if 1 %}" * 150 + "{% endif %}" * 150, "digits": "{{ " + "9" * MANY + " }}",
+    "expressions": "{{ " * MANY, "branches": "{% if 0 %}" + "{% elif 0 %}" * MANY + "{% endif %}",
+    "two extends": "{% extends 'a' %}{% extends 'b' %}", "surrogate": "{{ '\\ud800' }}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_template_is_one_clear_error_in_time(name: str) -> None:
+    found, start = Renderer(BROKEN[name]), time.perf_counter()
+    with pytest.raises(TemplateError) as caught:
+        found.render(HI)
+    assert time.perf_counter() - start < template_process.WALL_SECONDS + 2
+    text = str(caught.value)
+    assert "chat template" in text and "\n" not in text and len(text) < 700
+    found.close()
+
+
+def test_a_truncated_template_is_an_error_or_text(shared: Path) -> None:
+    path = shared / "tokenizers" / "chat-templates" / "Qwen-Qwen2.5-7B-Instruct.jinja"
+    source = path.read_text(encoding="utf-8")
+    ends = range(0, len(source), len(source) // 30)
+    errors = 0
+    for end in ends:
+        found = Renderer(source[:end])
+        try:
+            found.render(HI)
+        except TemplateError as exc:
+            errors += 1
+            assert "does not compile" in str(exc) and "\n" not in str(exc)
+        found.close()
+    assert errors > len(ends) // 2
+
+
 def test_two_seconds_of_processor_time() -> None:
     found = Renderer(BOMBS["nested loops"])
     assert found.variables == frozenset()
