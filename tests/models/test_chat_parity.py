@@ -15,7 +15,6 @@ import pytest
 from conversations import TOOLS, Conversation, conversations
 
 from qbench.errors import RequestError, TemplateError
-from qbench.models.chat_encoding import control_tokens
 from qbench.models.chat_template import Renderer
 from qbench.models.spec import DecoderSpec
 from qbench.models.template_process import FROZEN_DATE
@@ -176,7 +175,8 @@ def test_ids_equal_unless_a_message_spells_a_control_token(
             tokenizer_file=str(folder / "tokenizer.json"),
             **{k: v for k, v in tokenizer.folder_files.special.items() if v is not None},
         )
-        control = set(control_tokens(tokenizer.folder_files.document, source).values())
+        added = tokenizer.folder_files.document["added_tokens"]
+        control = {t["id"] for t in added if t["special"] or t["content"] in source}
         counts = Counter[str]()
         for number, row in enumerate(asked(name, tokenizer.chat_variables)):
             found = ours(lambda m, g, v, t=tokenizer: t.apply_chat(m, g, **v), row)
@@ -200,17 +200,19 @@ def _compare(
 ) -> str:
     """Judge the ids of one conversation.
 
-    ``safe``: ours differ because a text spells a control token; then ours hold exactly the control
-    tokens that transformers finds when it is told to read none out of texts, and spell the same.
+    Where no text spells a special token they are equal. Else ours hold exactly the control tokens
+    that transformers finds when it is told to read none out of texts, and spell the same; ``safe``
+    are those that therefore differ from what it does by default.
     """
     if expected is None or found is None:
         both = found is None and expected is None
         return "refused" if both else "declined" if row.special and found is None else "wrong"
-    if found == expected:
-        return "equal"
+    if not row.special:
+        return "equal" if found == expected else "wrong"
     sanitized = theirs(oracle, source, row, sanitize_control_tokens=True)
-    if not row.special or sanitized is None:
+    if sanitized is None:
         return "wrong"
     marks = [[i for i in ids if i in control] for ids in (found, sanitized)]
-    same_text = oracle.decode(found) == oracle.decode(expected)
-    return "safe" if marks[0] == marks[1] and same_text else "wrong"
+    if marks[0] != marks[1] or oracle.decode(found) != oracle.decode(expected):
+        return "wrong"
+    return "equal" if found == expected else "safe"
