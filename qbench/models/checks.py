@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from qbench.errors import QbenchWarning, TemplateError
+from qbench.models.hub import commit_of
 from qbench.models.spec import DecoderSpec
 from qbench.models.strict_json import read_object
 from qbench.models.tokenizer import Tokenizer
@@ -47,7 +48,14 @@ def check_model(spec: DecoderSpec, tokenizer: Tokenizer | None, folder: Path) ->
         *_bos_faults(tokenizer),
     ]
     for text in found:
-        warnings.warn(f"{folder}: {text}", QbenchWarning, stacklevel=3)
+        warnings.warn(f"{_label(folder)}: {text}", QbenchWarning, stacklevel=3)
+
+
+def _label(folder: Path) -> str:
+    """Name a model as a user knows it: a folder of the hub's cache by its id."""
+    commit = commit_of(folder)
+    repository = folder.absolute().parent.parent.name.removeprefix("models--")
+    return str(folder) if commit is None else f"{repository.replace('--', '/')}@{commit[:12]}"
 
 
 def _vocabulary_faults(spec: DecoderSpec, tokenizer: Tokenizer) -> list[str]:

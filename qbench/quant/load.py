@@ -112,6 +112,8 @@ def load(
     budget = None if memory is None else int(memory * GIB)
     if (path is None) == (state_dict is None):
         raise RequestError("load takes either a path or a state_dict")
+    if path is None and revision is not None:
+        raise RequestError("revision= belongs to a hub id, not to a state_dict")
     folder: Path | None = None
     if path is not None:
         if config is not None or tokenizer is not None:

@@ -36,8 +36,10 @@ def told(spec: DecoderSpec, folder: Path, template: str | None = None) -> list[s
         check_model(spec, tokenizer, folder)
     assert all(w.category is QbenchWarning for w in caught)
     texts = [str(w.message) for w in caught]
-    assert all("\n" not in text and text.startswith(f"{folder}: ") for text in texts)
-    return [text.removeprefix(f"{folder}: ") for text in texts]
+    cached = folder.parent.name == "snapshots"
+    label = f"{folder.parent.parent.name[8:].replace('--', '/')}@{'a' * 12}" if cached else folder
+    assert all("\n" not in text and text.startswith(f"{label}: ") for text in texts)
+    return [text.removeprefix(f"{label}: ") for text in texts]
 
 
 BOS_CASES = [

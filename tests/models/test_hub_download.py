@@ -213,6 +213,15 @@ def test_a_local_path_never_touches_the_network(
         socket.getaddrinfo("localhost", 80)
 
 
+def test_a_study_records_the_commit(hub: Hub, tiny_data: Path, tmp_path: Path) -> None:
+    from qbench.study.study import Study
+
+    study = Study([f"{ID}@v1"], ["bf16"], ["snli"], tmp_path / "s.db", data=tiny_data, limit=1)
+    assert study._request(study.plan())["revisions"] == {f"{ID}@v1": OLD}
+    results = study.run()
+    assert not results.failures and {row.model for row in results.rows()} == {f"{ID}@v1"}
+
+
 def as_user(code: str, hub: Hub, cache: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the environment that a user would set."""
     dropped = {"HF_HUB_OFFLINE", "QBENCH_OFFLINE"}
