@@ -14,11 +14,15 @@ import queue
 import sys
 import threading
 import traceback
+import warnings
 from typing import IO, Any
+
+from qbench.errors import QbenchWarning
 
 
 def main() -> None:
     """Serve until the input ends."""
+    warnings.formatwarning = _one_line
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -26,6 +30,12 @@ def main() -> None:
     while True:
         answers.write(json.dumps(_answer(lines.get())).encode() + b"\n")
         answers.flush()
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
+    """Write a warning as the command line does, without the line of code that gave it."""
+    name = "" if issubclass(category, QbenchWarning) else f"{category.__name__}: "
+    return f"qbench: warning: {name}{message}\n"
 
 
 def _listen(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Every exception that qbench raises on purpose, and the exit code each one means.
+"""Every exception that qbench raises on purpose, and the exit code each one means; its warning.
 
 A message is one line that names the cause and the remedy. Each class also derives from the built-in
 that a user would catch, so that ``except ValueError`` works as expected.
@@ -53,3 +53,7 @@ class BusyError(QbenchError, RuntimeError):
 
 class NonFiniteError(QbenchError, ArithmeticError):
     """NaN or infinity where a number is needed; names where it first appeared."""
+
+
+class QbenchWarning(UserWarning):
+    """Something about a model that a user should know before believing its scores."""

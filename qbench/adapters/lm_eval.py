@@ -53,6 +53,8 @@ class QbenchLM(TemplateLM):
         not depend on them.
     device
         None or ``cpu``.
+    enable_thinking
+        Passed to the chat template, as lm-eval's own backend does; None leaves it to the template.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class QbenchLM(TemplateLM):
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
         device: str | None = None,
+        enable_thinking: bool | None = None,
     ) -> None:
         super().__init__()
         if (pretrained is None) == (model is None):
@@ -90,6 +93,7 @@ class QbenchLM(TemplateLM):
             )
         self._max_gen_toks = int(max_gen_toks)
         self._seed = int(seed)
+        self._variables = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
         self.tokenizer: Tokenizer = model.tokenizer
 
     @property
@@ -126,8 +130,9 @@ class QbenchLM(TemplateLM):
 
     @property
     def tokenizer_name(self) -> str:
-        """Fingerprint of tokenizer and chat template for lm-eval's request cache."""
-        return f"qbench-{self.tokenizer.sha256}"
+        """Fingerprint of tokenizer, chat template and its variables for lm-eval's request cache."""
+        variables = "".join(f"-{name}-{value}" for name, value in self._variables.items())
+        return f"qbench-{self.tokenizer.sha256}{variables}"
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **kwargs: Any
@@ -143,7 +148,7 @@ class QbenchLM(TemplateLM):
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
         """Render a conversation as text."""
-        return self.tokenizer.render_chat(chat_history, add_generation_prompt)
+        return self.tokenizer.render_chat(chat_history, add_generation_prompt, **self._variables)
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **kwargs: Any

@@ -14,10 +14,11 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +36,7 @@ from qbench.cli import (
     score,
     show,
 )
-from qbench.errors import QbenchError
+from qbench.errors import QbenchError, QbenchWarning
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments, debug = _take_debug(list(sys.argv[1:] if argv is None else argv))
     try:
-        with _signals_interrupt():
+        with _signals_interrupt(), _plain_warnings():
             command = typer.main.get_command(app)
             # Not command.main(): that would answer a closed pipe and Ctrl-C in its own way.
             with command.make_context("qbench", arguments or ["--help"]) as context:
@@ -151,15 +152,34 @@ def _explain(error: Exception, debug: bool) -> int:
         text, code = f"unexpected {type(error).__name__}: {error}", 1
         if not debug:
             text += "; run with --debug for the traceback"
-    _print_error(text)
+    _print_line("error", text)
     return code
 
 
-def _print_error(text: str) -> None:
+def _print_line(kind: str, text: str) -> None:
     """Write one line to stderr; control characters of foreign names do not get through."""
     from qbench.report.text import for_terminal
 
-    print(f"qbench: error: {' '.join(for_terminal(text).split())}", file=sys.stderr)
+    print(f"qbench: {kind}: {' '.join(for_terminal(text).split())}", file=sys.stderr)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print qbench's own warnings as one line each, every text once."""
+    shown: set[str] = set()
+    with warnings.catch_warnings():
+        python = warnings.showwarning
+
+        def show(message: Warning | str, *rest: Any, **more: Any) -> None:
+            if not isinstance(message, QbenchWarning):
+                python(message, *rest, **more)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                _print_line("warning", str(message))
+
+        warnings.simplefilter("always", QbenchWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _silence_output() -> int:

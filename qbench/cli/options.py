@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A model folder, or a hub id such as owner/name.")
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A model folder, or a hub id: owner/name or owner/name@revision."
+    ),
 ]
 StoreArgument = Annotated[
     Path, typer.Argument(metavar="STORE", help="The result file that `qbench run` wrote.")

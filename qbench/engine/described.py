@@ -14,7 +14,7 @@ class Provenance:
     """What a model was made from, and what its weights cost.
 
     ``bits_per_weight``: mean bits of the quantized linears, padding not counted; ``model_bits``:
-    bits of everything needed, per parameter.
+    bits of everything needed, per parameter; ``revision``: the commit of a model from the hub.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Provenance:
     weights_sha256: str
     bits_per_weight: float
     model_bits: float
+    revision: str | None = None
 
 
 class Described:
@@ -42,6 +43,11 @@ class Described:
     def name(self) -> str:
         """What the model was loaded as."""
         return self._provenance.name
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of a model from the hub; None for any other folder."""
+        return self._provenance.revision
 
     @property
     def recipe(self) -> str:

@@ -6,6 +6,7 @@ benchmark.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -303,19 +304,25 @@ class Model(Described):
         ----------
         messages : sequence of mappings with ``role`` and ``content``
         **settings
-            As for `generate`.
+            As for `generate`; every other name is a variable of the chat template, such as
+            ``enable_thinking=False`` or ``tools=[…]``.
 
         Returns
         -------
         str
-            The answer; an iterator of its pieces if ``stream``.
+            The answer, reasoning included (see `qbench.metrics.thinking`); an iterator of its
+            pieces if ``stream``.
 
         Raises
         ------
+        RequestError
+            If a name is neither a setting nor a variable of the template.
         TemplateError
             If the model has no chat template.
         """
-        ids = self.tokenizer.apply_chat([dict(message) for message in messages])
+        known = inspect.signature(self.generate).parameters
+        variables = {name: settings.pop(name) for name in [*settings] if name not in known}
+        ids = self.tokenizer.apply_chat([dict(message) for message in messages], **variables)
         return self.generate(ids, as_text=True, **settings)
 
     def save(self, path: Path | str, *, force: bool = False) -> Path:

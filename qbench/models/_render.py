@@ -1,10 +1,12 @@
 """Child process that renders one chat template; nothing of qbench is loaded here.
 
-Run by path as ``python -I _render.py DATE DIR...``: the directories hold jinja2 and markupsafe. The
-first line of standard input is the template (a JSON string), every later line one request (a JSON
-object of variables); each is answered by one line. Before it reads anything the process bounds its
-own memory, files and processor time; an audit hook forbids files, processes and sockets once jinja2
-is loaded. The sandbox is one layer, these limits are the wall.
+Run by path as ``python -I _render.py DATE DIR...``: the directories hold jinja2 and markupsafe. An
+empty answer says that the process is ready. The first line of standard input is the template (a
+JSON string), answered by the names of the variables that it reads; every later line is one request
+(a JSON object of variables), answered by one line.
+Before it reads anything the process bounds its own memory, files and processor time; an audit hook
+forbids files, processes and sockets once jinja2 is loaded. The sandbox is one layer, these limits
+are the wall.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ sys.path[:0] = sys.argv[2:]
 import datetime  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
+import signal  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
 import jinja2  # noqa: E402
 import jinja2.debug  # noqa: E402
 import jinja2.ext  # noqa: E402
+import jinja2.meta  # noqa: E402
 import jinja2.sandbox  # noqa: E402
 
 CPU_SECONDS = 2
@@ -85,6 +89,17 @@ def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None,
     )
 
 
+class Dict:
+    """``dict`` of chat templates, without the attributes of the real one."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any) -> dict[Any, Any]:
+        """As ``dict.fromkeys``."""
+        return dict.fromkeys(*args)
+
+
 def frozen_clock(date: str) -> Callable[[str], str]:
     """Make a ``strftime_now`` that always answers for the same day."""
     day = datetime.datetime.fromisoformat(date)
@@ -100,7 +115,7 @@ def environment(date: str) -> jinja2.sandbox.ImmutableSandboxedEnvironment:
     env.filters["tojson"] = tojson
     env.globals = {
         "range": env.globals["range"],
-        "dict": lambda *args, **kwargs: dict(*args, **kwargs),
+        "dict": Dict(),
         "namespace": Namespace,
         "raise_exception": raise_exception,
         "strftime_now": frozen_clock(date),
@@ -116,7 +131,12 @@ def limit_resources() -> None:
 
 
 def allow_more_time() -> None:
-    """Give the next request its own processor seconds; the soft limit ends the process."""
+    """Give the next request its own processor seconds.
+
+    The timer counts them exactly; the resource limit, in whole seconds, stands behind it. Either
+    ends the process.
+    """
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -145,9 +165,11 @@ def render(template: jinja2.Template, variables: dict[str, Any]) -> dict[str, st
 
 
 def compile_template(source: str) -> tuple[jinja2.Template | None, dict[str, str]]:
-    """Compile the template, or say why not."""
+    """Compile the template and name its variables, or say why not."""
     try:
-        return environment(sys.argv[1]).from_string(source), {"text": ""}
+        env = environment(sys.argv[1])
+        used = jinja2.meta.find_undeclared_variables(env.parse(source)) - env.globals.keys()
+        return env.from_string(source), {"text": " ".join(sorted(used))}
     except MemoryError:
         return None, {"fatal": f"it needs more than {ADDRESS_SPACE >> 20} MiB of memory"}
     except jinja2.TemplateSyntaxError as exc:
@@ -161,8 +183,10 @@ def main() -> None:
     limit_resources()
     environment(sys.argv[1]).from_string(WARM_UP).render()
     sys.addaudithook(forbid_system)
+    print(json.dumps({"text": ""}), flush=True)
+    source = json.loads(sys.stdin.readline())
     allow_more_time()
-    template, answer = compile_template(json.loads(sys.stdin.readline()))
+    template, answer = compile_template(source)
     print(json.dumps(answer), flush=True)
     if template is None:
         return

@@ -1,31 +1,23 @@
 """Token ids of a rendered conversation, in which no message can forge a control token.
 
 A template's marks (``<|im_end|>`` and the like) must become control tokens; the same text inside a
-message must not. So the conversation is rendered twice, once with unguessable placeholders for the
-contents: what stands between the placeholders is the template's own text. In that text the control
-tokens are renamed to unguessable names, and one tokenizer that knows only the renamed tokens
-encodes the whole. Where no message holds such text, the ids are exactly those of encoding the
-rendering with all tokens recognized, as transformers does.
+message, a tool or a document must not. So the conversation is rendered twice, once with unguessable
+placeholders (`qbench.models.chat_pieces`): what stands between the placeholders is the template's
+own text. In that text the control tokens are renamed to unguessable names, and one tokenizer that
+knows only the renamed tokens encodes the whole. Where no message holds such text, the ids are
+exactly those of encoding the rendering with all tokens recognized, as transformers does.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from qbench.errors import TemplateError
-from qbench.models.chat_template import Message
+from qbench.models.chat_pieces import Borders, Piece
 from qbench.models.faults import tokenizer_faults
-
-
-class Piece(NamedTuple):
-    """A part of a rendering: the template's own text, or a message's."""
-
-    text: str
-    is_mark: bool
 
 
 def control_tokens(document: Mapping[str, Any], template: str) -> dict[str, int]:
@@ -84,7 +76,7 @@ class ChatEncoder:
             self._backend.token_to_id(name): control[text] for text, name in self._names.items()
         }
         self._refused = set(control.values()) - {unk_id}
-        self.pattern = _any_of(control)
+        self.borders = Borders(control)
 
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
         """Encode the concatenation of pieces.
@@ -95,7 +87,7 @@ class ChatEncoder:
             If the tokenizer makes a control token out of ordinary text.
         """
         text = "".join(
-            self.pattern.sub(lambda match: self._names[match[0]], piece.text)
+            self.borders.pattern.sub(lambda match: self._names[match[0]], piece.text)
             if piece.is_mark
             else piece.text
             for piece in pieces
@@ -108,92 +100,3 @@ class ChatEncoder:
                 f"the tokenizer makes the control token {min(forged)} out of a message's text"
             )
         return [self._original.get(index, index) for index in ids]
-
-
-def _any_of(texts: Mapping[str, int]) -> re.Pattern[str]:
-    """Pattern that finds any of the texts, the longest first."""
-    longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-
-
-def split_rendering(
-    render: Callable[[Sequence[Message]], str],
-    messages: Sequence[Message],
-    pattern: re.Pattern[str],
-) -> list[Piece]:
-    """Render a conversation and tell the template's text from the messages'.
-
-    Parameters
-    ----------
-    render
-        Renders messages with the template.
-    messages
-        The conversation.
-    pattern
-        Finds control tokens.
-
-    Returns
-    -------
-    list of Piece
-        Their texts concatenated are the rendering of the conversation, byte for byte.
-
-    Raises
-    ------
-    TemplateError
-        If the template fails, or rewrites the messages so that the two cannot be told apart
-        although control tokens hang on it.
-
-    Notes
-    -----
-    A template may trim a content or keep only what follows ``</think>``; these forms are tried in
-    turn. If none fits, the rendering counts as one mark, provided that it holds the same control
-    tokens in the same order as the rendering with placeholders, where messages contribute none.
-    """
-    text = render(messages)
-    nonce = secrets.token_hex(8)
-    hidden = [
-        {**m, "content": f"qb{nonce}x{i}x" if m["content"] else ""} for i, m in enumerate(messages)
-    ]
-    try:
-        skeleton = render(hidden)
-    except TemplateError:
-        skeleton = None
-    if skeleton is not None:
-        parts = re.split(f"qb{nonce}x([0-9]+)x", skeleton)
-        pieces = _align(text, parts[::2], [messages[int(i)]["content"] for i in parts[1::2]])
-        if pieces is not None:
-            return pieces
-        if pattern.findall(text) == pattern.findall(skeleton):
-            return [Piece(text, True)]
-    forged = next((found for m in messages for found in pattern.findall(m["content"])), None)
-    if skeleton is None and forged is None:
-        return [Piece(text, True)]
-    raise TemplateError(
-        "the chat template rewrites the messages, so that its control tokens cannot be told from "
-        f"the text of a message{f' ({forged!r})' if forged else ''}; remove such text or use "
-        "another template"
-    )
-
-
-def _forms(content: str) -> tuple[str, ...]:
-    """What templates make of a content: itself, trimmed, or what follows the reasoning."""
-    tail = content.rsplit("</think>", 1)[-1]
-    forms = (content, content.strip(), content.lstrip(), content.rstrip())
-    return tuple(dict.fromkeys((*forms, tail, tail.lstrip("\n"), tail.strip())))
-
-
-def _align(text: str, marks: Sequence[str], contents: Sequence[str]) -> list[Piece] | None:
-    """Find forms of the contents that, put between the marks, give the text."""
-    if not text.startswith(marks[0]):
-        return None
-    # Every reachable position with one way to get there; few contents have more than one form.
-    reached: dict[int, list[Piece]] = {len(marks[0]): [Piece(marks[0], True)]}
-    for content, mark in zip(contents, marks[1:], strict=True):
-        following: dict[int, list[Piece]] = {}
-        for position, path in reached.items():
-            for form in _forms(content):
-                end = position + len(form) + len(mark)
-                if end not in following and text.startswith(form + mark, position):
-                    following[end] = [*path, Piece(form, False), Piece(mark, True)]
-        reached = following
-    return reached.get(len(text))

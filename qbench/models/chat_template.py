@@ -1,37 +1,29 @@
 """Rendering a conversation as a model's chat template says, without trusting the template.
 
-The built-in ``chatml`` is plain Python. Every other template is somebody's program: it runs in the
-immutable sandbox of jinja2 inside a child process with limits on processor time, memory, wall time
-and output (`qbench.models._render`). One child serves one template until it fails or is dropped.
-The date that a template can ask for is frozen, so that prompts do not change overnight. Tokens are
-not known here.
+The built-in ChatML templates are plain Python. Every other template is somebody's program: it runs
+in the immutable sandbox of jinja2 inside a child process with limits on processor time, memory,
+wall time and output (`qbench.models._render`). One child serves one template, request after
+request, until it fails or is dropped; one that was killed in between is replaced. The date that a
+template can ask for is frozen and part of the template's hash, so that prompts do not change
+overnight. Tokens are not known here.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import selectors
-import subprocess
-import sys
+import hashlib
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import RequestError, TemplateError
+from qbench.models.chat_messages import Message, check_messages, check_variables
 from qbench.models.files import existing_path, read_bytes
-from qbench.models.strict_json import loads
+from qbench.models.strict_json import read_object
+from qbench.models.template_process import FROZEN_DATE, TemplateProcess
 from qbench.registry import unknown_name
 
 TEMPLATE_LIMIT = 1 << 20
-WALL_SECONDS = 5.0
-ANSWER_LIMIT = 8 << 20
-START_SECONDS = 20.0
-FROZEN_DATE = "2024-07-26"
-ROLES = ("system", "user", "assistant", "tool")
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
@@ -40,39 +32,18 @@ CHATML = (
 )
 """The ChatML layout of Qwen, without a default system message."""
 
-BUILTIN = {"chatml": CHATML}
+QWEN = CHATML.replace(
+    "{% for message",
+    "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are a helpful "
+    "assistant.<|im_end|>\\n' }}{% endif %}{% for message",
+    1,
+)
+"""ChatML as Qwen-1's own code writes it: with a default system message where there is none."""
 
-Message = Mapping[str, str]
+BUILTIN = {"chatml": CHATML, "qwen": QWEN}
 
-
-def check_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """Copy a conversation and check its form.
-
-    Parameters
-    ----------
-    messages
-        Mappings with exactly ``role`` (system, user, assistant, tool) and ``content`` (text).
-
-    Raises
-    ------
-    RequestError
-        For anything else. A role is part of the template's marks, so free text is refused there.
-    """
-    checked = []
-    for index, message in enumerate(messages):
-        if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
-            raise RequestError(f"message {index}: expected exactly the keys role and content")
-        role, content = message["role"], message["content"]
-        if role not in ROLES:
-            raise RequestError(f"message {index}: " + unknown_name("role", str(role), ROLES))
-        if not isinstance(content, str):
-            raise RequestError(f"message {index}: content is no text but {type(content).__name__}")
-        if any("\ud800" <= char <= "\udfff" for char in content):
-            raise RequestError(f"message {index}: content holds half of a surrogate pair")
-        checked.append({"role": role, "content": content})
-    if not checked:
-        raise RequestError("a conversation needs at least one message")
-    return checked
+END_OF_TURN = {CHATML: "<|im_end|>", QWEN: "<|im_end|>"}
+"""What ends the assistant's turn, for the built-in templates."""
 
 
 def load_template(name_or_path: str) -> str:
@@ -81,7 +52,8 @@ def load_template(name_or_path: str) -> str:
     Parameters
     ----------
     name_or_path
-        ``chatml``, or the path of a Jinja file of at most 1 MiB. A file wins over a name.
+        ``chatml``, ``qwen`` (ChatML with a default system message), or the path of a Jinja file of
+        at most 1 MiB. A file wins over a name.
 
     Raises
     ------
@@ -107,8 +79,34 @@ def decode_template(data: bytes, where: str) -> str:
         raise TemplateError(f"{where}: no UTF-8 at byte {exc.start}") from None
 
 
-def render_chatml(messages: Sequence[Message], add_generation_prompt: bool) -> str:
-    """Render the built-in ChatML layout."""
+def template_by_rule(architecture: str, model_type: str, folder: Path) -> str | None:
+    """Return the template of a model that has one although its files do not hold it.
+
+    That is Qwen-1 alone, whose own code writes ChatML. Its base models say ``"chat_format": "raw"``
+    in ``generation_config.json``.
+
+    Raises
+    ------
+    CheckpointError
+        If ``generation_config.json`` is broken.
+    """
+    if model_type != "qwen" and architecture != "QWenLMHeadModel":
+        return None
+    path = folder / "generation_config.json"
+    raw = path.exists() and read_object(path).get("chat_format") == "raw"
+    return None if raw else QWEN
+
+
+def template_hash(source: str) -> str:
+    """SHA-256 of a template; one that asks for the date is hashed together with the frozen one."""
+    dated = f"\0{FROZEN_DATE}" if "strftime_now" in source else ""
+    return hashlib.sha256((source + dated).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def render_chatml(messages: Sequence[Message], add_generation_prompt: bool, system: str) -> str:
+    """Render the built-in ChatML layout, with ``system`` in front where a conversation has none."""
+    if system and messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": system}, *messages]
     turns = [f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages]
     return "".join(turns) + ("<|im_start|>assistant\n" if add_generation_prompt else "")
 
@@ -120,8 +118,8 @@ class Renderer:
     ----------
     source
         The template's text.
-    variables
-        Further variables, such as ``bos_token``.
+    special
+        Texts of the special tokens that a template may name, such as ``bos_token``.
 
     Raises
     ------
@@ -129,16 +127,40 @@ class Renderer:
         If the template is longer than 1 MiB.
     """
 
-    def __init__(self, source: str, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(self, source: str, special: Mapping[str, str] | None = None) -> None:
         if len(source.encode("utf-8", "surrogatepass")) > TEMPLATE_LIMIT:
             raise TemplateError(f"the chat template is longer than {TEMPLATE_LIMIT} bytes")
         self.source = source
-        self._variables = dict(variables or {})
-        self._child: _Child | None = None
+        self._special = dict(special or {})
+        self._child: TemplateProcess | None = None
         self._lock = threading.Lock()
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names that the template reads and does not set itself."""
+        if self.source in END_OF_TURN:
+            return frozenset(("messages", "add_generation_prompt"))
+        with self._lock:
+            return self._living_child().variables
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = True,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
         """Render a conversation.
+
+        Parameters
+        ----------
+        messages
+            See `qbench.models.chat_messages.check_messages`.
+        add_generation_prompt
+            Whether the assistant's turn is opened at the end.
+        variables
+            Further variables of the template: ``tools``, ``documents``, ``enable_thinking`` and
+            whatever else it reads. ``enable_thinking=False`` suits every template: one that does
+            not know it does not think.
 
         Returns
         -------
@@ -148,25 +170,30 @@ class Renderer:
         Raises
         ------
         RequestError
-            If a message has the wrong form.
+            If a message or variable has the wrong form, or the template has no such variable.
         TemplateError
             If the template fails, refuses the conversation, or exceeds a limit.
         """
         checked = check_messages(messages)
-        if self.source == CHATML:
-            return render_chatml(checked, add_generation_prompt)
+        given = check_variables(variables or {})
+        self._check_known(given)
+        if self.source in END_OF_TURN:
+            if any("tool_calls" in message for message in checked):
+                raise TemplateError("the built-in chat template knows no tool_calls")
+            system = "You are a helpful assistant." if self.source == QWEN else ""
+            return render_chatml(checked, add_generation_prompt, system)
         request: dict[str, Any] = {
-            **self._variables,
-            "messages": checked,
             "tools": None,
             "documents": None,
+            **self._special,
+            **given,
+            "messages": checked,
             "add_generation_prompt": add_generation_prompt,
         }
         with self._lock:
-            if self._child is None:
-                self._child = _Child(self.source)
+            child = self._living_child()
             try:
-                answer = self._child.ask(request)
+                answer = child.ask(request)
             except BaseException:
                 self._drop()
                 raise
@@ -178,10 +205,32 @@ class Renderer:
             )
         return answer["text"]
 
+    def _check_known(self, given: Mapping[str, Any]) -> None:
+        """Refuse variables that the template would silently ignore."""
+        asked = [name for name, value in given.items() if value is not None]
+        if not asked or (asked == ["enable_thinking"] and given["enable_thinking"] is False):
+            return
+        known = self.variables
+        for name in asked:
+            if name not in known and not (name == "enable_thinking" and given[name] is False):
+                own = known - self._special.keys() - {"messages", "add_generation_prompt"}
+                raise RequestError(
+                    f"{unknown_name('variable of the chat template', name, own)}; it would be "
+                    "without effect"
+                )
+
     def close(self) -> None:
         """End the child process, if there is one."""
         with self._lock:
             self._drop()
+
+    def _living_child(self) -> TemplateProcess:
+        """Return the child; one that somebody killed since the last request is replaced."""
+        if self._child is not None and not self._child.alive:
+            self._drop()
+        if self._child is None:
+            self._child = TemplateProcess(self.source)
+        return self._child
 
     def _drop(self) -> None:
         if self._child is not None:
@@ -192,101 +241,3 @@ class Renderer:
         child = getattr(self, "_child", None)
         if child is not None:
             child.kill()
-
-
-class _Child:
-    """The process that holds one compiled template."""
-
-    def __init__(self, source: str) -> None:
-        folders = {_folder_of("jinja2"), _folder_of("markupsafe")}
-        script = Path(__file__).with_name("_render.py")
-        # No inherited environment: the child has no business with tokens and proxies.
-        kept = {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-B", str(script), FROZEN_DATE, *sorted(folders)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=kept,
-            cwd="/",
-        )
-        try:
-            # Loading jinja2 is not the template's doing, so the first answer has longer to come.
-            answer = self._exchange(source, START_SECONDS)
-        except BaseException:
-            self.kill()
-            raise
-        if "fatal" in answer:
-            self.kill()
-            raise TemplateError(f"the chat template does not compile: {answer['fatal']}")
-
-    def ask(self, request: Mapping[str, Any]) -> dict[str, str]:
-        """Send one request and wait for its answer."""
-        return self._exchange(request, WALL_SECONDS)
-
-    def _exchange(self, message: Any, seconds: float) -> dict[str, str]:
-        """Write one line, read one line, within a time and a size."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        data = memoryview(json.dumps(message).encode() + b"\n")
-        received, deadline = bytearray(), time.monotonic() + seconds
-        inward, outward = self._process.stdin.fileno(), self._process.stdout.fileno()
-        os.set_blocking(inward, False)
-        with selectors.DefaultSelector() as selector:
-            selector.register(outward, selectors.EVENT_READ)
-            selector.register(inward, selectors.EVENT_WRITE)
-            while not received.endswith(b"\n"):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TemplateError(f"the chat template took longer than {seconds:g} s")
-                for key, _ in selector.select(left):
-                    if key.fd == inward:
-                        data = data[self._write(inward, data) :]
-                        if not data:
-                            selector.unregister(inward)
-                        continue
-                    chunk = os.read(outward, 1 << 16)
-                    received += chunk
-                    if not chunk:
-                        raise TemplateError(self._cause_of_death())
-                    if len(received) > ANSWER_LIMIT:
-                        raise TemplateError("the chat template's answer is too long")
-        return _checked_answer(bytes(received))
-
-    def _write(self, descriptor: int, data: memoryview) -> int:
-        """Write what the pipe takes; a dead child is reported like a closed output."""
-        try:
-            return os.write(descriptor, data[: 1 << 16])
-        except BrokenPipeError:
-            raise TemplateError(self._cause_of_death()) from None
-
-    def _cause_of_death(self) -> str:
-        """Say which limit ended the process."""
-        code = self._process.wait(timeout=WALL_SECONDS)
-        cause = {-24: "more than 2 s of processor time", -9: "killed by the system"}.get(code)
-        return f"the chat template's process ended: {cause or f'exit status {code}'}"
-
-    def kill(self) -> None:
-        """End the process and free its pipes."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _checked_answer(line: bytes) -> dict[str, str]:
-    """Require what the child may say; after an escape it may say anything."""
-    answer = loads(line, "the chat template's answer", error=TemplateError)
-    if not isinstance(answer, dict) or not all(isinstance(v, str) for v in answer.values()):
-        raise TemplateError("the chat template's process answered out of form")
-    if not answer.keys() & {"text", "error", "fatal"}:
-        raise TemplateError("the chat template's process answered out of form")
-    return answer
-
-
-def _folder_of(package: str) -> str:
-    """Folder that holds a package, which an isolated interpreter might not search."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise TemplateError(f"chat templates need the package {package}: pip install {package}")
-    return str(Path(spec.origin).parent.parent)

@@ -1,8 +1,9 @@
 """From what a user typed to a model folder on this machine.
 
 A local path always wins over the name of an embedded model, and that over a hub id. Only a
-well-formed ``organisation/name`` that is no local path may reach the network, and not even that
-when ``HF_HUB_OFFLINE`` is set. It must not read weights.
+well-formed ``organisation/name``, with ``@revision`` behind it or not, that is no local path may
+reach the network, and not even that when ``HF_HUB_OFFLINE`` or ``QBENCH_OFFLINE`` is set. What is
+downloaded, and how, stands in `qbench.models.hub_download`. It must not read weights.
 """
 
 from __future__ import annotations
@@ -11,29 +12,27 @@ import os
 import re
 from pathlib import Path
 
-from qbench.errors import CheckpointError, RequestError
+from qbench.errors import RequestError
 from qbench.mini.family import embedded_models
 from qbench.models.files import existing_path
 
-PATTERNS = ("*.json", "*.safetensors", "tokenizer*", "*.jinja")
-"""What is downloaded of a repository: no pickles, no code."""
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-
-
-def offline() -> bool:
-    """Whether the environment forbids the network (``HF_HUB_OFFLINE``)."""
-    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
+_HUB_ID = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})"
+    r"(?:@([A-Za-z0-9][A-Za-z0-9._/-]{0,254}))?"
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+def resolve(name_or_path: str | os.PathLike[str], revision: str | None = None) -> Path:
     """Find the folder of a model.
 
     Parameters
     ----------
     name_or_path
         A path on this machine, the name of an embedded model such as ``mini-large``, or a hub id
-        such as ``organisation/name``.
+        such as ``organisation/name`` or ``organisation/name@revision``.
+    revision
+        A branch, tag or commit of the hub's repository; the same as ``@revision``.
 
     Returns
     -------
@@ -43,45 +42,47 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     RequestError
-        If it is neither an existing path, nor an embedded model, nor the form of a hub id.
+        If it is neither an existing path, nor an embedded model, nor the form of a hub id; if a
+        revision is given for what is no hub id, or two different ones.
     CheckpointError
         If the hub does not have it, or it is not cached and the network is not allowed.
     """
     text = os.fspath(name_or_path)
     path = existing_path(text, RequestError)
-    if path is not None:
-        return path
     embedded = embedded_models()
-    if text in embedded:
-        return embedded[text]
+    if path is not None or text in embedded:
+        if revision is not None:
+            raise RequestError(
+                f"revision={revision!r:.80} belongs to a hub id; {text[:200]!r} is on this machine"
+            )
+        return embedded[text] if path is None else path
     looked = f"looked for {Path(text).absolute()}"
-    if not _HUB_ID.fullmatch(text) or ".." in text:
+    match = _HUB_ID.fullmatch(text)
+    if match is None or ".." in text:
         raise RequestError(
             f"no model at {text[:200]!r}: {looked}, it is no embedded model "
             f"({', '.join(embedded) or 'none'}), and it has not the form of a hub id "
-            "(organisation/name)"
+            "(organisation/name or organisation/name@revision)"
         )
-    return _snapshot(text, looked)
+    from qbench.models.hub_download import snapshot
+
+    return snapshot(match[1], _one_revision(match[2], revision), looked)
 
 
-def _snapshot(hub_id: str, looked: str) -> Path:
-    """Get a repository from the local cache or, where allowed, from the hub."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+def _one_revision(typed: str | None, given: str | None) -> str | None:
+    """Return the revision that was asked for in either way."""
+    if typed is not None and given is not None and typed != given:
+        raise RequestError(f"two revisions: @{typed} and revision={given!r:.80}; leave one out")
+    wanted = given if typed is None else typed
+    if wanted is not None and (".." in wanted or not _HUB_ID.fullmatch(f"a/b@{wanted}")):
+        raise RequestError(f"{wanted[:80]!r} is no branch, tag or commit")
+    return wanted
 
-    local_only = offline()
-    try:
-        folder = huggingface_hub.snapshot_download(
-            hub_id, allow_patterns=list(PATTERNS), local_files_only=local_only
-        )
-    except LocalEntryNotFoundError:
-        why = "HF_HUB_OFFLINE is set" if local_only else "the hub cannot be reached"
-        raise CheckpointError(
-            f"no model {hub_id!r}: {looked}, it is not in the local hub cache, and {why}"
-        ) from None
-    except (HfHubHTTPError, OSError, ValueError) as exc:
-        reason = str(exc).strip().splitlines()[:1]
-        raise CheckpointError(
-            f"no model {hub_id!r}: {looked}, then asked the hub: {''.join(reason)[:200]}"
-        ) from None
-    return Path(folder)
+
+def commit_of(folder: Path | None) -> str | None:
+    """Return the commit of a folder in the hub's local cache; None for any other folder."""
+    if folder is None:
+        return None
+    absolute = folder.absolute()
+    cached = absolute.parent.name == "snapshots" and _COMMIT.fullmatch(absolute.name)
+    return absolute.name if cached else None

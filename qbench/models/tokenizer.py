@@ -10,10 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from qbench.errors import RequestError, TemplateError
-from qbench.models.chat_encoding import ChatEncoder, control_tokens, split_rendering
-from qbench.models.chat_template import BUILTIN, Message, Renderer
+from qbench.models.chat_encoding import ChatEncoder, control_tokens
+from qbench.models.chat_messages import Message
+from qbench.models.chat_pieces import split_rendering
+from qbench.models.chat_template import BUILTIN, END_OF_TURN, Renderer, template_by_rule
 from qbench.models.faults import tokenizer_faults
 from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer_files import TokenizerFiles, read_tokenizer_files, with_template_hash
@@ -40,9 +43,10 @@ class Tokenizer:
         self.bos_id = self._named_id("bos_token", spec.bos_token_id)
         first_eos = spec.eos_token_ids[0] if spec.eos_token_ids else None
         eos_id = self._named_id("eos_token", first_eos)
-        self.eos_ids = frozenset(spec.eos_token_ids) | ({eos_id} if eos_id is not None else set())
+        self._own_eos = frozenset(spec.eos_token_ids) | ({eos_id} if eos_id is not None else set())
         self._prefix_id = self.bos_id if self.bos_id is not None else eos_id
         self._prefix_text = self._text_of(self._prefix_id)
+        self.template_is_by_rule = False  # else it stands in a file, or somebody gave it
         self._use_template(files.template)
 
     @classmethod
@@ -61,7 +65,12 @@ class Tokenizer:
         CheckpointError
             If a file is missing, broken, or does not fit the model.
         """
-        return cls(read_tokenizer_files(Path(folder), spec.vocab_size), spec)
+        folder = Path(folder)
+        found = cls(read_tokenizer_files(folder, spec.vocab_size), spec)
+        if found.chat_template is None and not found.folder_files.template_names:
+            found._use_template(template_by_rule(spec.architecture, spec.model_type, folder))
+            found.template_is_by_rule = found.chat_template is not None
+        return found
 
     def _named_id(self, name: str, default: int | None) -> int | None:
         """Id of a named special token; what the configuration leaves open is the model's."""
@@ -203,10 +212,11 @@ class Tokenizer:
         Parameters
         ----------
         source
-            The template's text, or the name of a built-in one (``chatml``). For files see
-            `qbench.models.chat_template.load_template`.
+            The template's text, or the name of a built-in one (``chatml``, ``qwen``). For files
+            see `qbench.models.chat_template.load_template`.
         """
         other = copy.copy(self)
+        other.template_is_by_rule = False
         other._use_template(BUILTIN.get(source, source))
         return other
 
@@ -218,6 +228,10 @@ class Tokenizer:
         self.sha256 = base if own or template is None else with_template_hash(base, template)
         self._renderer: Renderer | None = None
         self._chat_encoder: ChatEncoder | None = None
+        self.eos_ids = self._own_eos
+        if template in END_OF_TURN and END_OF_TURN[template] in self._files.ids:
+            # A model that was not tuned on ChatML has another EOS, and would talk on.
+            self.eos_ids |= {self._files.ids[END_OF_TURN[template]]}
         if template is not None:
             named = {key: text for key, text in self._files.special.items() if text is not None}
             self._renderer = Renderer(template, named)
@@ -232,36 +246,63 @@ class Tokenizer:
             )
         return self._renderer
 
-    def render_chat(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
-        """Render a conversation as text.
+    @property
+    def chat_variables(self) -> frozenset[str]:
+        """Names of the variables that the chat template reads, such as ``enable_thinking``.
 
         Raises
         ------
         TemplateError
+            If there is no template, or it does not compile.
+        """
+        return self._require_renderer().variables
+
+    def render_chat(
+        self, messages: Sequence[Message], add_generation_prompt: bool = True, **variables: Any
+    ) -> str:
+        """Render a conversation as text.
+
+        Parameters
+        ----------
+        messages, add_generation_prompt, **variables
+            See `apply_chat`.
+
+        Raises
+        ------
+        RequestError
+            If a message or variable has the wrong form, or the template has no such variable.
+        TemplateError
             If there is no template, or it fails or refuses the conversation.
         """
-        return self._require_renderer().render(messages, add_generation_prompt)
+        return self._require_renderer().render(messages, add_generation_prompt, variables)
 
     def apply_chat(
-        self, messages: Sequence[Message], add_generation_prompt: bool = True
+        self, messages: Sequence[Message], add_generation_prompt: bool = True, **variables: Any
     ) -> list[int]:
         """Encode a conversation.
 
         Parameters
         ----------
         messages
-            Mappings with ``role`` and ``content``.
+            Mappings with ``role`` and ``content``, where a template supports them also
+            ``reasoning_content``, ``tool_calls``, ``tool_call_id`` and ``name``.
         add_generation_prompt
             Whether the assistant's turn is opened at the end.
+        **variables
+            Of the template: ``tools`` and ``documents`` (lists of objects), ``enable_thinking`` and
+            whatever else it reads.
 
         Returns
         -------
         list of int
             As transformers' ``apply_chat_template`` gives them: nothing is added in front, since a
-            template writes BOS itself. Text inside a message never becomes a control token.
+            template writes BOS itself. Text inside a message, tool or document never becomes a
+            control token.
 
         Raises
         ------
+        RequestError
+            If a message or variable has the wrong form, or the template has no such variable.
         TemplateError
             If there is no template, it fails, or a message cannot be told from its marks.
         """
@@ -271,6 +312,9 @@ class Tokenizer:
             self._chat_encoder = ChatEncoder(self._files.document, control, self.unk_id)
         encoder = self._chat_encoder
         pieces = split_rendering(
-            lambda given: renderer.render(given, add_generation_prompt), messages, encoder.pattern
+            lambda given, more: renderer.render(given, add_generation_prompt, more),
+            messages,
+            encoder.borders,
+            variables,
         )
         return encoder.encode(pieces)

@@ -33,6 +33,8 @@ from qbench.models import (
     tensor_slots,
 )
 from qbench.models.chat_template import load_template
+from qbench.models.checks import check_model
+from qbench.models.hub import commit_of
 from qbench.quant.floats import as_float32
 from qbench.quant.footprint import weight_bytes
 from qbench.quant.loading import is_quantized, load_quantized
@@ -51,6 +53,7 @@ def load(
     path: Path | str | None = None,
     recipe: str | Recipe | None = None,
     *,
+    revision: str | None = None,
     state_dict: Mapping[str, np.ndarray] | None = None,
     config: Mapping[str, Any] | None = None,
     tokenizer: Tokenizer | None = None,
@@ -66,9 +69,11 @@ def load(
     Parameters
     ----------
     path : path or str, optional
-        A model folder, or a hub id; a local path wins.
+        A model folder, or a hub id (``owner/name``, ``owner/name@revision``); a local path wins.
     recipe : str or Recipe, optional
         None: as it is if it was quantized by qbench, else the stored type.
+    revision : str, optional
+        Branch, tag or commit of a hub id; the same as ``@revision`` behind it.
     state_dict : mapping of str to ndarray, optional
         Weights from memory instead of ``path``, named as in a checkpoint; needs ``config``.
     config : mapping, optional
@@ -109,13 +114,16 @@ def load(
     budget = None if memory is None else int(memory * GIB)
     if (path is None) == (state_dict is None):
         raise RequestError("load takes either a path or a state_dict")
+    if path is None and revision is not None:
+        raise RequestError("revision= belongs to a hub id, not to a state_dict")
     folder: Path | None = None
     if path is not None:
         if config is not None or tokenizer is not None:
             raise RequestError("config= and tokenizer= go with state_dict=; a path has its own")
-        folder = resolve(str(path))
+        folder = resolve(str(path), revision)
         spec = decoder_spec(read_config(folder), str(folder / "config.json"))
         tokenizer = _with_template(Tokenizer.from_folder(folder, spec), chat_template)
+        check_model(spec, tokenizer, folder)
         _check_budget(spec, wanted, budget)
         model, sha256 = _read(folder, spec, wanted, on_progress)
     else:
@@ -140,6 +148,7 @@ def load(
         weights_sha256=sha256,
         bits_per_weight=model.bits_per_weight,
         model_bits=model.model_bits,
+        revision=commit_of(folder),
     )
 
     def save(target: Path, force: bool) -> Path:

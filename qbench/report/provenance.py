@@ -52,6 +52,8 @@ def header(board: Board, cells: Sequence[CellFacts], runs: Sequence[StoredRun]) 
         ("KV cache", _joined(cell.kv_format for cell in cells)),
         ("Seed", _joined(cell.seed for cell in cells)),
         ("Limit", _joined(_of_spec(runs, "limit", "none"))),
+        *(("Commit on the hub", f"{name} {commit}") for name, commit in _commits(runs)),
+        ("Date in chat prompts", _joined(_chat_dates(cells, runs))),
         *((f"Items, {task}", text) for task, text in _items(board)),
     ]
     return [(name, text) for name, text in facts if text]
@@ -105,6 +107,17 @@ def _of_spec(runs: Sequence[StoredRun], name: str, absent: str) -> list[object]:
     """Values of one field of what the runs asked for."""
     found = (run.spec[name] for run in runs if name in run.spec)
     return [absent if value is None else value for value in found]
+
+
+def _commits(runs: Sequence[StoredRun]) -> list[tuple[str, str]]:
+    """Models from the hub, each with its commit."""
+    found = [pair for run in runs for pair in run.spec.get("revisions", {}).items()]
+    return list(dict.fromkeys((name, commit) for name, commit in found if commit))
+
+
+def _chat_dates(cells: Sequence[CellFacts], runs: Sequence[StoredRun]) -> list[object]:
+    """Date that chat templates saw, where any cell has one."""
+    return _of_spec(runs, "chat_date", "") if any(c.template_sha256 for c in cells) else []
 
 
 def _items(board: Board) -> list[Fact]:

@@ -6,11 +6,11 @@ Works with a model of ours and with any object that has ``loglikelihood_tokens``
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from qbench.errors import RequestError
+from qbench.models.chat_template import template_hash
 from qbench.study.records import CellFacts, sha256_of
 from qbench.tasks import Prepared
 
@@ -101,9 +101,9 @@ def _spec_hash(spec: Any) -> str:
 
 
 def _template_hash(tokenizer: Any) -> str:
-    """Hash of the chat template that renders the prompts."""
+    """Hash of the chat template that renders the prompts, and of the date if it asks for one."""
     template = getattr(tokenizer, "chat_template", None)
-    return hashlib.sha256(template.encode()).hexdigest() if template else ""
+    return template_hash(template) if template else ""
 
 
 def _optional_float(value: Any) -> float | None:

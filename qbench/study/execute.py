@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qbench.errors import RequestError
+from qbench.metrics.thinking import opens_thinking, strip_thinking
 from qbench.study.records import ItemRecord
 from qbench.tasks import (
     ChatRequest,
@@ -46,6 +47,7 @@ class _Plan:
     prompt: Ids = field(default_factory=list)
     cut: bool = False
     skip: str = ""
+    thinking: bool = False  # whether the prompt leaves a think block open
     response: dict[str, Any] = field(default_factory=dict)
 
 
@@ -120,6 +122,7 @@ def _plan_chat(model: Any, item: PreparedItem, request: ChatRequest) -> _Plan:
     messages = [{"role": role, "content": content} for role, content in request.messages]
     plan = _Plan(item, prompt=list(model.tokenizer.apply_chat(messages)))
     plan.skip = "" if _room(model, plan) > 0 else "context"
+    plan.thinking = opens_thinking(model.tokenizer.decode(plan.prompt))
     return plan
 
 
@@ -218,7 +221,7 @@ def _record(model: Any, score: Any, plan: _Plan) -> ItemRecord:
         finite = [x if math.isfinite(x) else None for x in plan.response["logprobs"]]
         status, response = "nonfinite", {"logprobs": finite}
     else:
-        status, parts = score(item, plan.response)
+        status, parts = score(item, _judged(plan))
     return ItemRecord(
         item_id=item.id,
         cluster=item.cluster,
@@ -230,6 +233,13 @@ def _record(model: Any, score: Any, plan: _Plan) -> ItemRecord:
         parts=parts,
         response=response,
     )
+
+
+def _judged(plan: _Plan) -> dict[str, Any]:
+    """Return the response as a task judges it: without the reasoning, which the record keeps."""
+    if "text" not in plan.response:
+        return plan.response
+    return {**plan.response, "text": strip_thinking(plan.response["text"], plan.thinking)}
 
 
 def _asked(plan: _Plan) -> Ids:

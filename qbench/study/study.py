@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import RequestError
+from qbench.models.hub import commit_of
+from qbench.models.template_process import FROZEN_DATE
 from qbench.study.compare import Comparison
 from qbench.study.jobs import Session, name_of
 from qbench.study.plan import ModelLike, Plan, make_plan
@@ -262,6 +264,7 @@ class Study:
         """Write down what was asked for, for the ``run`` table."""
         return {
             "models": {group.model.name: str(group.model.path) for group in plan.groups},
+            "revisions": {g.model.name: commit_of(g.model.path) for g in plan.groups},
             "recipes": list(dict.fromkeys(group.recipe for group in plan.groups)),
             "tasks": [spec.canonical for spec in plan.groups[0].tasks],
             "data": str(plan.data),
@@ -271,6 +274,7 @@ class Study:
             "threads": self.threads,
             "memory": self.memory,
             "chat_template": self.chat_template,
+            "chat_date": FROZEN_DATE,
             "window": self.window,
             "stride": self.stride,
         }

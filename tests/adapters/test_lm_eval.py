@@ -274,5 +274,12 @@ def test_the_name_is_registered_and_chat_templates_are_used(model: TorchModel) -
         assert chat.chat_template(True) == template
         assert chat.apply_chat_template([{"role": "user", "content": "x"}]) == "[user]x"
         assert chat.tokenizer_name != lm.tokenizer_name
+        model.tokenizer = plain.with_template(template + "{{ enable_thinking }}")
+        names = set()
+        for value, text in ((None, ""), (False, "False"), (True, "True")):
+            chat = QbenchLM(model=model, enable_thinking=value)  # type: ignore[arg-type]
+            assert chat.apply_chat_template([{"role": "user", "content": "x"}]) == "[user]x" + text
+            names.add(chat.tokenizer_name)
+        assert len(names) == 3
     finally:
         model.tokenizer = plain

@@ -206,3 +206,24 @@ def test_ls_answers_within_half_a_second() -> None:
 
     spent = [seconds() for _ in range(4)]
     assert min(b - a for a, b in pairwise(spent)) < 0.5
+
+
+def test_warnings_are_one_line_each_and_once(
+    qbench: Qbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import warnings
+
+    from qbench.cli import main
+    from qbench.errors import QbenchWarning
+
+    def work() -> None:
+        for text in ("odd\x1b[31m\nmodel", "odd\x1b[31m\nmodel", "other"):
+            warnings.warn(text, QbenchWarning, stacklevel=1)
+
+    before = warnings.showwarning
+    command = main.app.registered_commands[0]
+    monkeypatch.setattr(command, "callback", work)
+    outcome = qbench("run")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == "qbench: warning: odd[31m model\nqbench: warning: other\n"
+    assert warnings.showwarning is before

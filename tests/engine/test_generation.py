@@ -290,6 +290,21 @@ def test_a_stream_that_fails_holds_nothing(stop_at, model, monkeypatch) -> None:
     assert begun + "".join(other) == model.generate(PROMPTS[1], 40)
 
 
+def test_chat_passes_variables_to_the_template(loaded, tiny_model, tmp_path) -> None:
+    path = tmp_path / "t.jinja"
+    source = "{{ messages[0].content }}{% if enable_thinking is false %} there was{% endif %}"
+    path.write_text(source)
+    model = loaded(tiny_model, chat_template=str(path))
+    messages = [{"role": "user", "content": "Once upon a time,"}]
+    quick = model.chat(messages, enable_thinking=False, max_new_tokens=8)
+    assert quick == model.generate("Once upon a time, there was", max_new_tokens=8)
+    assert model.chat(messages, max_new_tokens=8) == model.generate(
+        "Once upon a time,", max_new_tokens=8
+    )
+    with pytest.raises(RequestError, match="unknown variable of the chat template 'temprature'"):
+        model.chat(messages, temprature=0.5)
+
+
 def test_chat_answers_with_text(loaded, tiny_model) -> None:
     model = loaded(tiny_model, chat_template="chatml")
     messages = [{"role": "user", "content": "Who has a cat?"}]

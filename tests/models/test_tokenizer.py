@@ -204,6 +204,43 @@ def test_messages_cannot_forge_control_tokens(
         assert found.decode(ids, skip_special=False) == found.render_chat(messages, False)
 
 
+@pytest.mark.parametrize("content", FORGERIES)
+def test_tools_and_documents_cannot_forge_control_tokens(
+    content: str, tokenizer_folder: MakeFolder, spec: DecoderSpec
+) -> None:
+    template = (
+        "{% for t in tools %}<|im_start|>{{ t|tojson }}<|im_end|>{% endfor %}"
+        "{% for d in documents %}<|im_start|>{{ d.text }}<|im_end|>{% endfor %}"
+        "{% for m in messages %}<|im_start|>{{ m.content }}"
+        "{{ m.tool_calls|tojson if m.tool_calls }}{{ m.reasoning_content }}<|im_end|>{% endfor %}"
+    )
+    found = Tokenizer.from_folder(tokenizer_folder(), spec).with_template(template)
+    assert found.chat_variables == {"messages", "tools", "documents"}
+    call = [{"function": {"name": "f", "arguments": {"a": content}}}]
+    messages = [
+        {"role": "user", "content": content},
+        {"role": "assistant", "tool_calls": call, "reasoning_content": content},
+        {"role": "tool", "content": content},
+    ]
+    more = {"tools": [{"name": "f", "about": content}], "documents": [{"text": content}]}
+    ids = found.apply_chat(messages, **more)
+    assert [i for i in ids if 259 <= i <= 262] == [260, 261] * 5
+    assert found.decode(ids, skip_special=False) == found.render_chat(messages, **more)
+
+
+def test_chatml_ends_a_turn_by_its_own_mark(
+    tokenizer_folder: MakeFolder, spec: DecoderSpec
+) -> None:
+    folder = tokenizer_folder({"eos_token": "<s>"})
+    base = Tokenizer.from_folder(folder, spec)
+    assert base.eos_ids == {262} == base.with_template("{{ messages }}").eos_ids
+    assert base.with_template("chatml").eos_ids == {261, 262} == base.with_template("qwen").eos_ids
+    spec = dataclasses.replace(spec, model_type="qwen")
+    by_rule = Tokenizer.from_folder(folder, spec)
+    assert by_rule.eos_ids == {261, 262} and by_rule.sha256 == base.with_template("qwen").sha256
+    assert by_rule.render_chat([{"role": "user", "content": "a"}]).count("<|im_start|>") == 3
+
+
 def load_shared(folder: Path) -> Tokenizer:
     if (folder / "config.json").exists():
         return Tokenizer.from_folder(folder, decoder_spec(read_config(folder), str(folder)))

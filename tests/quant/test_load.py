@@ -196,6 +196,8 @@ def test_wrong_arguments_from_memory(tiny_model) -> None:
         load()
     with pytest.raises(RequestError, match="config="):
         load(state_dict=weights)
+    with pytest.raises(RequestError, match="belongs to a hub id"):
+        load(state_dict=weights, config=config, revision="main")
     with pytest.raises(RequestError, match="needs a tokenizer"):
         load(state_dict=weights, config=config, chat_template="chatml")
     del weights["model.norm.weight"]

@@ -30,6 +30,18 @@ def test_a_fact_that_differs_shows_all_its_values() -> None:
     assert "qbench" not in facts and "Limit" not in facts
 
 
+def test_commits_and_the_date_of_chat_prompts_are_facts() -> None:
+    made, (run,) = results(), runs()
+    spec = {"revisions": {"org/a": "a" * 40, "folder": None}, "chat_date": "2024-07-26"}
+    run = run._replace(spec=run.spec | spec)
+    cells = [cell.facts for cell in made.cells]
+    facts = dict(header(board(made), cells, [run]))
+    assert facts["Commit on the hub"] == f"org/a {'a' * 40}" and "Date in chat prompts" not in facts
+    cells[0] = replace(cells[0], template_sha256="1")
+    assert dict(header(board(made), cells, [run, run]))["Date in chat prompts"] == "2024-07-26"
+    assert "Date in chat prompts" not in dict(header(board(made), cells, runs()))
+
+
 def test_notes_tell_data_intervals_and_chance_marks() -> None:
     made = results()
     told = " ".join(notes(board(made), [cell.facts for cell in made.cells]))

@@ -193,6 +193,24 @@ def test_chat_answers_are_generated_and_read(data: Path) -> None:
     assert not any(r.cut for r in records)
 
 
+def test_reasoning_is_stored_and_not_judged(data: Path) -> None:
+    answers = ["<think>\nA? No.\n</think>\n\nB", "<think>\nA? Perhaps", "The answer is D."]
+    model = ToyModel(ToyTokenizer("template"), answers=answers + ["C"] * 10)
+    records = run(data, "mmlu:paper", model)
+    assert [r.parts["pred"] for r in records[:4]] == [1, None, 3, 2]
+    assert records[1].status == "unparsed"
+    assert [r.response["text"] for r in records[:3]] == answers
+
+
+def test_a_prompt_can_open_the_reasoning(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_chat = ToyTokenizer.apply_chat
+    opened = ToyTokenizer("template").encode("<think>\n", bos=False)
+    monkeypatch.setattr(ToyTokenizer, "apply_chat", lambda *a, **k: [*apply_chat(*a, **k), *opened])
+    model = ToyModel(ToyTokenizer("template"), answers=["A? Perhaps", "A?\n</think>B"] + ["C"] * 11)
+    records = run(data, "mmlu:paper", model)
+    assert [r.parts["pred"] for r in records[:3]] == [None, 1, None]
+
+
 def test_sampled_settings_reach_the_model(data: Path) -> None:
     model = ToyModel(ToyTokenizer("template"), answers=["Yes."] * 5)
     records = run(data, "snli:paper", model)
