@@ -208,6 +208,7 @@ def _merge_added(
     document: dict[str, Any], settings: Settings, special: Mapping[str, str | None], where: str
 ) -> None:
     """Bring the added tokens together: the configuration's win over the vocabulary's own."""
+    _vocabulary(document, where, MAX_VOCAB)  # before its ids are used
     found = {token["id"]: token for token in document["added_tokens"]}
     found.update({token["id"]: token for token in settings.added})
     _rename(document["model"], {token["id"]: token["content"] for token in settings.added})
