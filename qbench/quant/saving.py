@@ -36,6 +36,7 @@ COPIED_FILES = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "qwen.tiktoken",
     "chat_template.jinja",
     "chat_template.json",
 )
