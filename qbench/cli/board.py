@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qbench.cli.terminal import safe
 from qbench.report import numbers
-from qbench.report.tables import Board, Grid, Line
+from qbench.report.tables import Board, Grid, Line, boundary_note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +38,8 @@ def print_board(console: Console, arranged: Board) -> None:
         console.print(grid_table(grid))
     if arranged.n_compared:
         console.print(safe(LEGEND, "dim"))
+    if note := boundary_note(arranged):
+        console.print(safe(note, "dim"))
     for problem in arranged.problems():
         console.print(safe(problem, "dim"))
     for remark in arranged.remarks:

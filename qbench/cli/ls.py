@@ -245,6 +245,7 @@ def _tasks() -> list[Row]:
                     "task": parse_task(f"{name}:{preset.name}").canonical,
                     "default": preset.name == next(iter(task.presets)),
                     "kind": preset.kind,
+                    "boundary": preset.boundary if preset.kind == "choice" else "",
                     "overflow": preset.overflow,
                     "metrics": ", ".join(metric.name for metric in task.metric_defs),
                     "what": preset.description,

@@ -36,7 +36,9 @@ def score(
 ) -> None:
     """Print one JSON line per request: logprob (nats), is_greedy, n_tokens, in the same order.
 
-    All lines are checked before the model is loaded. A log-probability that is not finite is null.
+    Context and continuation are encoded as one string and split where the context's ids end, as
+    in lm-eval (boundary policy whole). All lines are checked before the model is loaded. A
+    log-probability that is not finite is null.
     """
     n_requests = sum(1 for _ in read_requests(requests))
     if n_requests == 0:

@@ -72,10 +72,11 @@ def _print(
     from qbench.report.text import for_terminal
 
     preset = prepared.preset
+    boundary = f", boundary {preset.boundary}" if preset.kind == "choice" else ""
     screen = console()
     screen.print(safe(prepared.spec.canonical, "bold"), safe(preset.description))
     facts = [
-        f"{preset.kind}, overflow {preset.overflow}, version {prepared.version}",
+        f"{preset.kind}{boundary}, overflow {preset.overflow}, version {prepared.version}",
         f"{prepared.n_total} items, data {prepared.data_sha256[:12]}",
         *prepared.notes,
     ]

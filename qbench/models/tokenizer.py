@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from qbench.errors import RequestError, TemplateError
+from qbench.errors import CheckpointError, RequestError, TemplateError
 from qbench.models.chat_encoding import ChatEncoder, control_tokens
 from qbench.models.chat_messages import Message
 from qbench.models.chat_pieces import split_rendering
@@ -30,13 +30,14 @@ class Tokenizer:
     def __init__(self, files: TokenizerFiles, spec: DecoderSpec) -> None:
         import tokenizers
 
-        with tokenizer_faults("tokenizer.json"):
+        with tokenizer_faults(files.where):
             self._backend = tokenizers.Tokenizer.from_buffer(files.raw)
             # A stored truncation or padding is a leftover of somebody's training run.
             self._backend.no_truncation()
             self._backend.no_padding()
             self._post_adds = self._backend.num_special_tokens_to_add(False) > 0
         self._files = files
+        self._check_added()
         self._last_context: tuple[str | None, tuple[int, ...]] = (None, ())
         self.vocab_size = max(files.ids.values(), default=-1) + 1
         self.unk_id = files.unk_id
@@ -56,7 +57,8 @@ class Tokenizer:
         Parameters
         ----------
         folder
-            Holds ``tokenizer.json`` and usually ``tokenizer_config.json``.
+            Holds a tokenizer in one of the forms of `read_tokenizer_files` and usually
+            ``tokenizer_config.json``.
         spec
             The model, which the tokenizer must fit.
 
@@ -66,11 +68,22 @@ class Tokenizer:
             If a file is missing, broken, or does not fit the model.
         """
         folder = Path(folder)
-        found = cls(read_tokenizer_files(folder, spec.vocab_size), spec)
+        found = cls(read_tokenizer_files(folder, spec.vocab_size, spec.model_type), spec)
         if found.chat_template is None and not found.folder_files.template_names:
             found._use_template(template_by_rule(spec.architecture, spec.model_type, folder))
             found.template_is_by_rule = found.chat_template is not None
         return found
+
+    def _check_added(self) -> None:
+        """Require the ids of the file: the backend numbers added tokens by itself, in order."""
+        for token in self._files.document.get("added_tokens") or ():
+            found = self._backend.token_to_id(token["content"])
+            if found != token["id"]:
+                name = f"{self._files.where}: the added token {token['content']!r:.60}"
+                raise CheckpointError(
+                    f"{name} should have the id {token['id']}, but behind this vocabulary it has "
+                    f"{found}: ids must follow each other without holes"
+                )
 
     def _named_id(self, name: str, default: int | None) -> int | None:
         """Id of a named special token; what the configuration leaves open is the model's."""
@@ -110,9 +123,10 @@ class Tokenizer:
             Any valid Unicode.
         bos
             None: the model's own rule, which is what the post-processor of ``tokenizer.json`` adds,
-            or, if that adds nothing, BOS if ``add_bos_token`` says so. False: nothing is added.
-            True: exactly one BOS in front. A text that already starts with BOS gets no second one
-            (lm-eval's rule).
+            or, if that adds nothing, BOS if ``add_bos_token`` says so; for other forms of
+            tokenizers ``add_bos_token``, or where it is left open the rule of their family. False:
+            nothing is added. True: exactly one BOS in front. A text that already starts with BOS
+            gets no second one (lm-eval's rule).
 
         Raises
         ------

@@ -38,6 +38,7 @@ COPIED_FILES = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "qwen.tiktoken",
     "chat_template.jinja",
     "chat_template.json",
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qbench.report.points import is_perplexity, task_label
-from qbench.report.tables import Board
+from qbench.report.tables import Board, boundary_note
 from qbench.study.records import CellFacts
 from qbench.study.rows import StoredRun
 from qbench.study.scores import LEAST_SHARE
@@ -73,6 +73,7 @@ def notes(board: Board, cells: Sequence[CellFacts]) -> list[str]:
     """
     rows = [line.row for line in board.headlines]
     told = [_cell_note(task, facts) for task, facts in _by_task(cells)]
+    told += filter(None, [boundary_note(board)])
     if any(is_perplexity(row.metric) for row in rows):
         told.append(
             "Perplexity is exp(total negative log-likelihood / tokens); its change is the "

@@ -16,6 +16,7 @@ from qbench.report.points import headline_rows, task_label
 from qbench.study.compare import ComparisonRow
 from qbench.study.records import Failure, ResultRow
 from qbench.study.results import Results
+from qbench.tasks import get_task, list_tasks
 
 MARKS = {"worse": "▼", "better": "▲", "no difference shown": "≈"}
 
@@ -199,6 +200,37 @@ def board(results: Results, baseline: str | None = None) -> Board:
         for row in rows
     )
     return Board(lines, baselines, results.failures, tuple(remarks))
+
+
+BOUNDARIES = {
+    "whole": "prompt and choice encoded as one string and split where the prompt's ids end, as in "
+    "lm-eval",
+    "separate": "prompt and choice encoded each on its own",
+}
+"""What a reader is told of each policy of the boundary between prompt and choice."""
+
+
+def boundary_note(arranged: Board) -> str:
+    """Say how the border between prompt and choice is tokenized, per task that has choices.
+
+    Parameters
+    ----------
+    arranged
+        Arranged results; tasks that qbench does not know are left out.
+
+    Returns
+    -------
+    str
+        Empty where nothing was chosen.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for line in arranged.headlines:
+        row = line.row
+        preset = get_task(row.task).presets.get(row.preset) if row.task in list_tasks() else None
+        if preset is not None and preset.kind == "choice":
+            found.setdefault(preset.boundary, {})[task_label(row)] = None
+    told = (f"{name} ({', '.join(t)}): {BOUNDARIES[name]}" for name, t in found.items())
+    return "; ".join(f"Boundary {text}" for text in told) + "." * bool(found)
 
 
 def is_dense(recipe: str) -> bool:

@@ -58,7 +58,8 @@ class Preset:
     ``kind`` is ``choice``, ``chat`` or ``perplexity``. ``overflow`` says what happens to a request
     that does not fit the context: ``cut-left`` drops its first tokens, ``drop-shots`` whole shots,
     ``skip`` the item. ``default_shots`` None: shots mean nothing here. ``version`` grows whenever a
-    prompt or a scoring rule changes.
+    prompt or a scoring rule changes. ``boundary`` is the policy by which prompt and choice are
+    tokenized (see ``ChoiceRequest``); for other kinds it means nothing.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Preset:
     max_shots: int
     version: int
     description: str
+    boundary: str = "whole"
 
     @property
     def chat(self) -> bool:
@@ -239,6 +241,9 @@ def assemble(
     for item in items:
         if not isinstance(item.request, ChoiceRequest | ChatRequest):
             raise TypeError(f"item {item.id!r} has no prompt to hash")
+        policy = getattr(item.request, "policy", preset.boundary)
+        if policy != preset.boundary:  # what is printed must be what is done
+            raise TypeError(f"item {item.id!r}: policy {policy!r}, not {preset.boundary!r}")
         digest.update(item.request.canonical().encode() + b"\xff")
     chosen = select([i.id for i in items], [i.stratum for i in items], limit, seed)
     return Prepared(

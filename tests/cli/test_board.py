@@ -49,3 +49,10 @@ def test_hostile_names_reach_no_terminal() -> None:
     text = shown(board(results(models=(HOSTILE, "[bold]large[/bold]"))))
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
     assert "[bold]large[/bold]" in text and "<img src=x onerror=alert(1)>" in text
+
+
+def test_the_boundary_in_use_is_printed() -> None:
+    text = " ".join(shown(board(results())).split())
+    assert "Boundary whole (snli:words@0, mmlu:lm-eval@0): prompt and choice encoded as one" in text
+    alone = cell_view(facts("m", "f32", "perplexity", "gptq", None), [])
+    assert "Boundary" not in shown(board(Results([alone])))

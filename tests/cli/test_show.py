@@ -23,6 +23,9 @@ def test_an_item_is_shown_as_it_is_asked(qbench: Qbench, tiny_data: Path) -> Non
     assert (document["id"], document["n_total"]) == (item.id, len(prepared.items))
     text = qbench("show", "snli:words", "--item", 3, "--data", tiny_data).out
     assert item.request.prompt.text() in text and '" Yes"' in text and item.id in text
+    assert "choice, boundary whole, overflow skip" in text
+    chat = qbench("show", "snli:paper", "--item", 3, "--data", tiny_data).out
+    assert "chat, overflow skip" in chat and "boundary" not in chat
 
 
 def test_a_models_tokens_are_those_of_its_tokenizer(

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
+import os
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from models.conftest import tokenizer_document
 
 from qbench.errors import CheckpointError, QbenchError
 from qbench.models import tokenizer_files
@@ -97,13 +103,141 @@ def test_broken_settings(case: int, tokenizer_folder: MakeFolder) -> None:
     assert fragment in str(caught.value) and "tokenizer_config.json" in str(caught.value)
 
 
-def test_missing_files_name_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no tokenizer.json in .*$") as caught:
+def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
+    for name in ("", "vocab.json", "merges.txt"):
+        if name:
+            (tmp_path / name).write_text("{}")
+        if name != "merges.txt":
+            with pytest.raises(
+                CheckpointError, match=r"no tokenizer in .*: expected tokenizer.json"
+            ):
+                read_tokenizer_files(tmp_path, 300)
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(CheckpointError, match="no tokenizer in"):
         read_tokenizer_files(tmp_path, 300)
-    assert "convert" not in str(caught.value)
-    (tmp_path / "tokenizer.model").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="convert the older files with AutoTokenizer"):
-        read_tokenizer_files(tmp_path, 300)
+
+
+def byte_files(folder: Path, merges: str = "h e\nl l\nhe ll\n", **changes: Any) -> Path:
+    """vocab.json and merges.txt of the test tokenizer."""
+    vocab = tokenizer_document()["model"]["vocab"] | changes
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    (folder / "merges.txt").write_text(merges)
+    return folder
+
+
+def test_vocab_and_merges(tmp_path: Path, spec: DecoderSpec) -> None:
+    folder = byte_files(tmp_path, "#version: 0.2\nh e\nl l\r\nhe ll\n\n")
+    for model_type, expected in (("gpt2", b"e\xcc\x81"), ("qwen2", b"\xc3\xa9")):
+        found = Tokenizer.from_folder(folder, dataclasses.replace(spec, model_type=model_type))
+        assert found.encode("hello") == [258, ord("o")] and found.encode("e\u0301") == [*expected]
+        assert found.folder_files.sources == ("vocab.json", "merges.txt")
+    with pytest.raises(
+        CheckpointError, match=r"neither the tokenizer class '' nor .* 'llama' says"
+    ):
+        Tokenizer.from_folder(folder, spec)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "Qwen2TokenizerFast"}')
+    assert Tokenizer.from_folder(folder, spec).encode("e\u0301") == [0xC3, 0xA9]
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BartTokenizer"}')
+    with pytest.raises(CheckpointError, match=r"give the model's tokenizer\.json"):
+        Tokenizer.from_folder(folder, spec)
+
+
+MERGE_FAULTS = [
+    ("h\n", "line 1: expected two tokens"),
+    ("h e\nh e l\n", "line 2: expected two tokens"),
+    (" h\n", "line 1: expected two tokens"),
+    ("q q\n", "line 1: 'q q' merges what is not in vocab.json"),
+    ("he zz\n", "line 1: 'he zz' merges what is not"),
+    ("\x00\n", "line 1: expected two tokens"),
+]
+
+
+@pytest.mark.parametrize(("merges", "said"), MERGE_FAULTS)
+def test_broken_merges(merges: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        read_tokenizer_files(byte_files(tmp_path, merges), 300, "gpt2")
+    assert said in str(caught.value) and "merges.txt" in str(caught.value)
+
+
+def test_merges_are_cut_and_flipped(tmp_path: Path) -> None:
+    folder = byte_files(tmp_path)
+    data = (folder / "merges.txt").read_bytes()
+    refused = 0
+    cases = [data[:size] for size in range(len(data))]
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        cases.append(bytes(flipped))
+    for case in cases:
+        (folder / "merges.txt").write_bytes(case)
+        try:
+            read_tokenizer_files(folder, 300, "gpt2")
+        except CheckpointError as exc:
+            refused += 1
+            assert "merges.txt" in str(exc)
+    assert refused > len(cases) // 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"he": 257}, {"he": 300}, {"he": -1}, {"he": True}, {"he": [1]}, {"he": "256"}]
+)
+def test_broken_vocab_json(change: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        read_tokenizer_files(byte_files(tmp_path, **change), 300, "gpt2")
+    assert "vocab.json" in str(caught.value)
+
+
+def test_which_file_is_read(tmp_path: Path, tokenizer_folder: MakeFolder) -> None:
+    """Each is preferred to the ones behind it; a broken one shows that it was looked at."""
+    folder = byte_files(tokenizer_folder())
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "tokenizer.model").write_bytes(b"\x0b")
+    (folder / "a.tiktoken").write_bytes(b"?")
+    for name in ("tokenizer.json", "tokenizer.model", "a.tiktoken", "vocab.json"):
+        (folder / name).write_bytes(b"?")
+        with pytest.raises(CheckpointError, match=re.escape(name)):
+            read_tokenizer_files(folder, 300, "gpt2")
+        (folder / name).unlink()
+
+
+NAMES = ("tokenizer.json", "tokenizer.model", "a.tiktoken", "vocab.json", "tokenizer_config.json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_special_files(name: str, tmp_path: Path) -> None:
+    byte_files(tmp_path)
+    path = tmp_path / name
+    path.unlink(missing_ok=True)
+    makers: list[Callable[[], object]] = [
+        path.mkdir, lambda: os.mkfifo(path), lambda: path.write_bytes(b""),
+        lambda: path.symlink_to("/dev/zero"),
+    ]  # fmt: skip
+    for make in makers:
+        make()
+        start = time.perf_counter()
+        with pytest.raises(CheckpointError) as caught:
+            read_tokenizer_files(tmp_path, 300, "gpt2")
+        assert name in str(caught.value) and time.perf_counter() - start < 1.0
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sparse_terabyte(name: str, tmp_path: Path) -> None:
+    byte_files(tmp_path)
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(CheckpointError, match="1099511627776 bytes, more than"):
+        read_tokenizer_files(tmp_path, 300, "gpt2")
+
+
+def test_the_hash_of_a_tokenizer_json_stays(tokenizer_folder: MakeFolder) -> None:
+    """Stored cells name it."""
+    folder = tokenizer_folder({"chat_template": "x"})
+    raw = (folder / "tokenizer.json").read_bytes()
+    config = (folder / "tokenizer_config.json").read_bytes()
+    inner = b"tokenizer.json\0" + raw + b"\0tokenizer_config.json\0" + config
+    outer = hashlib.sha256(inner).hexdigest().encode() + b"\0template\0x"
+    assert read_tokenizer_files(folder, 300).sha256 == hashlib.sha256(outer).hexdigest()
 
 
 def test_a_huge_tokenizer_is_refused(
@@ -153,6 +287,8 @@ def test_unknown_token_of_each_model_kind(tokenizer_folder: MakeFolder) -> None:
 HOSTILE = [
     "(a+)+", "(a*)*b", "((a+))+", "(?:a+)*", "(?:x|a+)+$", "(\\w+\\s?)*", "([a-z]+){2,}", "(.*)*",
     "(a{1,})+", "(?i:(a+)b)+", "x" * 9000,
+    "a*a*b", "a*a*a*b", "[a-z]*[a-y]*!", "a*(a*b)", "(a*)a*b",
+    "a+x?a+$", "a*(?:a*)b", "a{2,}a*b", "a*?a*?b", "x|a+a+(?=b)",
 ]  # fmt: skip
 IN_USE = [
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",  # noqa: E501
@@ -161,7 +297,9 @@ IN_USE = [
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+",
     r"\p{N}{1,3}|[一-龥]+", " {2,}", r"[0-9][0-9][0-9]", r"(ab)+", r"(a|b)*c+",
     r"[(]+[)]+\(+",
-    r"(?:\r?\n)+", r"a{2}{3}",
+    r"(?:\r?\n)+", r"a{2}{3}", r"\d{1,3}(?=(?:\d{3})*\b)", r"a*a*", r"a*a*(?:b|c)?",
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]",
+    r"[\p{Lu}\p{Lm}\p{M}]*[\p{Ll}\p{Lm}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}",
 ]  # fmt: skip
 
 

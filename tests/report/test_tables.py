@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from report.builders import MODELS, RECIPES, cell_view, choice_items, facts, results, with_mode
 
-from qbench.report.tables import Line, board, is_dense
+from qbench.models.tokenizer import PAIR_POLICIES
+from qbench.report.tables import BOUNDARIES, Line, board, boundary_note, is_dense
 from qbench.study.results import Results
+from qbench.tasks import get_task
 
 
 def lines(**wanted: object) -> list[Line]:
@@ -113,3 +117,14 @@ def test_problems_are_told_once() -> None:
 )  # fmt: skip
 def test_a_baseline_leaves_everything_as_it_is(recipe: str, dense: bool) -> None:
     assert is_dense(recipe) is dense
+
+
+def test_the_boundary_is_told_per_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    presets = dict(get_task("snli").presets)
+    presets["words"] = dataclasses.replace(presets["words"], boundary="separate")
+    monkeypatch.setattr(type(get_task("snli")), "presets", presets)
+    assert boundary_note(board(results())) == (
+        f"Boundary separate (snli:words@0): {BOUNDARIES['separate']}; "
+        f"Boundary whole (mmlu:lm-eval@0): {BOUNDARIES['whole']}."
+    )
+    assert set(BOUNDARIES) == set(PAIR_POLICIES)

@@ -1,6 +1,19 @@
 from __future__ import annotations
 
-from qbench.tasks import ChatRequest, ChoiceRequest, Prompt, WindowRequest
+import dataclasses
+
+import pytest
+
+from qbench.tasks import (
+    ChatRequest,
+    ChoiceRequest,
+    PreparedItem,
+    Prompt,
+    WindowRequest,
+    get_task,
+    parse_task,
+)
+from qbench.tasks.base import assemble
 
 
 def test_shots_are_left_out_from_the_end() -> None:
@@ -40,3 +53,20 @@ def test_rendering() -> None:
     window = WindowRequest((1,), (2, 3), 1, 4)
     assert window.render() == ["1", "2 3"]
     assert window.render(lambda ids: f"<{sum(ids)}>") == ["<1>", "<5>"]
+
+
+@pytest.mark.parametrize("policy", ["whole", "separate"])
+def test_a_preset_prints_the_policy_of_its_requests(policy: str) -> None:
+    spec = parse_task("snli:words")
+    preset = dataclasses.replace(get_task("snli").presets["words"], boundary=policy)
+    request = ChoiceRequest(Prompt("a", (), "b"), (" A", " B"), policy="separate")
+    items = [PreparedItem("i", "c", "s", request, 0)]
+
+    def made() -> str:
+        return assemble(spec, preset, items, data_sha256="", limit=None, seed=0).preset.boundary
+
+    if policy == "separate":
+        assert made() == "separate"
+    else:
+        with pytest.raises(TypeError, match="policy 'separate', not 'whole'"):
+            made()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qbench.errors import RequestError
+from qbench.models.tokenizer import PAIR_POLICIES
 from qbench.tasks import get_task, list_tasks, parse_task
 
 
@@ -65,6 +66,7 @@ def test_every_task_is_whole(name: str) -> None:
         assert key == preset.name
         assert preset.kind in ("choice", "chat", "perplexity")
         assert preset.overflow in ("cut-left", "drop-shots", "skip")
+        assert preset.boundary in PAIR_POLICIES
         assert preset.chat is (preset.kind == "chat")
         assert preset.version >= 1
         assert preset.description
