@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from conversations import TOOLS, Conversation, conversations
+from specs import plain_spec
 
 from qbench.errors import RequestError, TemplateError
 from qbench.models.chat_template import Renderer
-from qbench.models.spec import DecoderSpec
 from qbench.models.template_process import FROZEN_DATE
 from qbench.models.tokenizer import Tokenizer
 
@@ -42,10 +42,7 @@ NEEDED = {
         "datetime": "2024-07-26 12:00",
     }
 }
-SPEC = DecoderSpec(
-    "LlamaForCausalLM", "llama", 8, 8, 1, 1, 1, 8, 200_000, 64, 1e-5, None, True,  # type: ignore[arg-type]
-    "float32", None, (),
-)  # fmt: skip
+SPEC = plain_spec()
 
 
 def sources(shared: Path) -> dict[str, str]:

@@ -13,16 +13,13 @@ from typing import Any
 
 import pytest
 from models.test_tokenizer import PARITY_TEXTS, load_shared, reference_lines
+from specs import plain_spec
 
-from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
 from qbench.models.tokenizer_document import BYTE_LETTERS
 from qbench.models.tokenizer_gguf import read_gguf_tokenizer
 
-SPEC = DecoderSpec(
-    "LlamaForCausalLM", "llama", 8, 8, 1, 1, 1, 8, 200_000, 64, 1e-5, None, True,  # type: ignore[arg-type]
-    "float32", None, (),
-)  # fmt: skip
+SPEC = plain_spec()
 GGUF, QWEN2, NO_VOCABULARY = "llamacpp-vocabs", "qwen2.5-0.5b-instruct", "not run: "
 
 # Where the vocabulary of each file of reference ids comes from, or why it is not run.
