@@ -38,14 +38,6 @@ QB_INLINE void unit16(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_
     }
 }
 
-QB_INLINE vf load_scales(const uint8_t *p, qb_scale_type type, int half)
-{
-    if (type == QB_SCALE_F32)
-        return vf_load((const float *)(const void *)p + 16 * half);
-    const uint16_t *q = (const uint16_t *)(const void *)p + 16 * half;
-    return type == QB_SCALE_F16 ? vf_load_f16(q) : vf_load_bf16(q);
-}
-
 /* The weights' stream of one panel, and one tile of activations. */
 typedef struct {
     const uint8_t *panel;

@@ -33,6 +33,8 @@ typedef enum {
     QB_ACT_INT16,  /* tiles of 16-bit integers, four positions in the order 0 2 1 3 */
     QB_ACT_PLANES, /* tiles of 16-bit integers: 16 lower bytes, signed, and 16 upper ones */
     QB_ACT_INT8,   /* tiles of 8-bit integers */
+    QB_ACT_ROWS8,  /* tiles of rows: 8-bit integers */
+    QB_ACT_ROWS16, /* tiles of rows: 16-bit integers as two planes, the lower bytes (signed) first */
     QB_ACT_COUNT
 } qb_act_form;
 
@@ -42,6 +44,11 @@ typedef enum {
  * same few cache lines (4 bits, fast: 80 % of the peak in rows, 82 % in tiles; two planes of faithful: 38
  * and 42 %). Scales (block, token) and sums (segment, token) lie by tile as well. */
 enum { QB_TILE = 6, QB_LONE_TILE = 8 };
+
+/* A tile of rows is up to 16 tokens, as AMX takes them. For each block and plane it holds one row of
+ * QB_ROW_BYTES for each token, of which positions that the block has not are undefined. Behind the
+ * last tile are QB_TILE_ROWS rows that may be read. */
+enum { QB_TILE_ROWS = 16, QB_ROW_BYTES = QB_BLOCK_LEN };
 
 /* Bytes ahead in the weights' stream: 1.3 to 2.5 times as fast at 2 to 16 tokens, nothing at 512; 2 KB
  * are too near, 36 KB too far. */
@@ -58,6 +65,7 @@ typedef struct {
 } qb_acts;
 
 QB_INLINE bool qb_act_in_tiles(qb_act_form form) { return form >= QB_ACT_PAIRS; }
+QB_INLINE bool qb_act_in_rows(qb_act_form form) { return form >= QB_ACT_ROWS8; }
 
 /* Bytes of a unit of one token. */
 QB_INLINE size_t qb_act_unit_bytes(qb_act_form form)
@@ -65,10 +73,25 @@ QB_INLINE size_t qb_act_unit_bytes(qb_act_form form)
     return form == QB_ACT_INT8 ? QB_UNIT_LEN : 2 * QB_UNIT_LEN;
 }
 
+/* Bytes of one token: units one after another, or rows. */
+QB_INLINE size_t qb_act_bytes(qb_act_form form, const qb_grid *grid)
+{
+    if (qb_act_in_rows(form))
+        return grid->n_blocks * QB_ROW_BYTES * (form == QB_ACT_ROWS16 ? 2 : 1);
+    return grid->n_positions / QB_UNIT_LEN * qb_act_unit_bytes(form);
+}
+
+/* Tokens of a tile, at most. */
+QB_INLINE size_t qb_tile_tokens(qb_act_form form, size_t n_tokens)
+{
+    if (qb_act_in_rows(form))
+        return QB_TILE_ROWS;
+    return form == QB_ACT_PAIRS || n_tokens <= QB_LONE_TILE ? QB_LONE_TILE : QB_TILE;
+}
+
 QB_INLINE size_t qb_n_tiles(qb_act_form form, size_t n_tokens)
 {
-    const bool large = form == QB_ACT_PAIRS || n_tokens <= QB_LONE_TILE;
-    return qb_ceil_div(n_tokens, (size_t)(large ? QB_LONE_TILE : QB_TILE));
+    return qb_ceil_div(n_tokens, qb_tile_tokens(form, n_tokens));
 }
 
 /* First token of tile i, which may be one behind the last: 13 tokens are tiles of 5, 4, 4. */
@@ -87,11 +110,23 @@ typedef void (*qb_gemm_fn)(float *y, size_t y_stride, const qb_weights *w, size_
  * from 3 tokens on, slower from 6). */
 enum { QB_FEW_TOKENS = 2 };
 
+/* So many that unpacking the weights into tiles pays. */
+enum { QB_MANY_TOKENS = 16 };
+
 typedef struct {
     qb_gemm_fn fn;
     qb_act_form form; /* what fn reads */
     qb_act_form few;  /* what it reads of at most QB_FEW_TOKENS */
+    /* For QB_MANY_TOKENS and more, where a tier has something of its own for them; or NULL. */
+    qb_gemm_fn many_fn;
+    qb_act_form many;
 } qb_gemm;
+
+/* The kernel that reads such activations. */
+QB_INLINE qb_gemm_fn qb_gemm_fn_of(const qb_gemm *gemm, const qb_acts *x)
+{
+    return gemm->many_fn != NULL && x->form == gemm->many ? gemm->many_fn : gemm->fn;
+}
 
 typedef struct {
     qb_gemm of[QB_MODE_COUNT][QB_FORMAT_COUNT];
@@ -99,8 +134,8 @@ typedef struct {
 
 /* Where one token's activations go. */
 typedef struct {
-    uint8_t *units; /* its row, or its first unit */
-    size_t unit_stride;
+    uint8_t *units; /* its row (in the first block), or its first unit */
+    size_t unit_stride; /* to its next unit, or its row in the next plane and block */
     float *scales;
     int32_t *sums;
     size_t stride; /* of scales and sums */
@@ -228,6 +263,7 @@ QB_DECLARE_TIER(avx512)
 void qb_gemm_pick_avx512bf16(qb_gemm_kernels *kernels);
 void qb_attn_pick_avx512bf16(qb_attn_kernels *kernels);
 void qb_peak_pick_avx512bf16(qb_peak_kernels *kernels);
+void qb_gemm_pick_amx(qb_gemm_kernels *kernels);
 #endif
 
 #endif
