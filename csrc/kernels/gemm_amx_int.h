@@ -4,250 +4,295 @@
  * added up: the tile unit and the vector units are busy together. Order of summation: kernels.h. */
 
 /* Tiles of tokens in one pass over a panel: their totals stay near. */
-enum { PASS = 16, MAX_PLANES = 2 };
+enum { PASS = 16 };
 
+/* A block of weights. Segments that it has not are zeros. */
 typedef struct {
     int8_t codes[2][QB_BLOCK_LEN / QB_STEP_LEN][TILE_ROW_BYTES]; /* by half: 4 positions of 16 rows */
     float scales[2][QB_MAX_SEGMENTS][16];
     int32_t zeros[2][QB_MAX_SEGMENTS][16]; /* q8a: less 128 */
+    vi zero_bytes[2];                      /* of the segment that is being unpacked */
+    size_t length;                         /* positions from a segment to the next */
 } open_weights;
 
-/* Sums of one tile of tokens, by half. */
+/* Unpacks a panel unit by unit. */
 typedef struct {
-    int32_t of[2][QB_MAX_SEGMENTS][MAX_PLANES][QB_TILE_ROWS][16];
-} tile_sums;
+    const qb_weights *w;
+    const uint8_t *at, *header;
+    size_t block, segment, unit; /* the next; segment and unit in the block */
+    size_t left;                 /* units of the segment */
+    size_t n_segments;           /* to fill */
+} opening;
 
-typedef struct {
-    const uint8_t *at, *header; /* in the panel's stream */
-} panel_stream;
-
-QB_INLINE void open_half(const unsigned bits, int8_t (*out)[TILE_ROW_BYTES], const uint8_t *unit,
-                         const int half, vi zero)
+QB_INLINE void open_segment_header(const unsigned bits, open_weights *out, opening *o,
+                                   const qb_segment *segment)
 {
+    const qb_weights *w = o->w;
+    const size_t zeros_at = QB_PANEL_ROWS * qb_scale_bytes(w->scale_type), s = o->segment;
+    if (segment->pos == segment->group_pos) {
+        o->header = o->at;
+        o->at += qb_group_header_bytes(w->format, w->scale_type);
+    }
+    o->left = segment->n_pos / QB_UNIT_LEN;
+    for (int half = 0; half < 2; half++) {
+        vf_store(out->scales[half][s], load_scales(o->header, w->scale_type, half));
+        out->zero_bytes[half] = vi_set1((1 << (bits - 1)) * 0x01010101);
+        if (qb_formats[w->format].kind != QB_KIND_ASYM)
+            continue;
+        const vi own = vi_load_u8(o->header + zeros_at + 16 * half);
+        if (bits == 8)
+            vi_store(out->zeros[half][s], vi_sub(own, vi_set1(128)));
+        else
+            out->zero_bytes[half] = vi_mul(own, vi_set1(0x01010101));
+    }
+}
+
+QB_INLINE void open_unit(const unsigned bits, open_weights *out, const opening *o)
+{
+    for (size_t line = 0; line < 64 * bits; line += 64)
+        __builtin_prefetch(o->at + QB_PREFETCH + line);
     QB_UNROLL(4)
-    for (int step = 0; step < 4; step++) {
-        const vi codes = shift_right(codes_of(bits, 8, unit, step, half, 0), lift_of(bits, half));
-        vi_store((int32_t *)(void *)out[step], _mm512_sub_epi8(codes, zero));
-    }
-}
-
-/* The next block of a panel. */
-QB_INLINE void open_next(const unsigned bits, open_weights *out, panel_stream *stream,
-                         const qb_weights *w, const qb_block *block)
-{
-    const qb_segment *segments = w->grid->segments + block->segment;
-    const size_t unit_bytes = QB_UNIT_LEN * QB_PANEL_ROWS / 8 * bits;
-    const size_t zeros_at = QB_PANEL_ROWS * qb_scale_bytes(w->scale_type);
-    const bool asym = qb_formats[w->format].kind == QB_KIND_ASYM;
-    size_t step = 0;
-    for (size_t s = 0; s < block->n_segments; s++) {
-        vi zero[2];
-        if (segments[s].pos == segments[s].group_pos) {
-            stream->header = stream->at;
-            stream->at += qb_group_header_bytes(w->format, w->scale_type);
-        }
+    for (int i = 0; i < 4; i++)
         for (int half = 0; half < 2; half++) {
-            vf_store(out->scales[half][s], load_scales(stream->header, w->scale_type, half));
-            zero[half] = vi_set1((1 << (bits - 1)) * 0x01010101);
-            if (!asym)
-                continue;
-            const vi own = vi_load_u8(stream->header + zeros_at + 16 * half);
-            if (bits == 8)
-                vi_store(out->zeros[half][s], vi_sub(own, vi_set1(128)));
-            else
-                zero[half] = vi_mul(own, vi_set1(0x01010101));
+            const vi codes = shift_right(codes_of(bits, 8, o->at, i, half, 0), lift_of(bits, half));
+            vi_store((int32_t *)(void *)out->codes[half][4 * o->unit + (size_t)i],
+                     _mm512_sub_epi8(codes, out->zero_bytes[half]));
         }
-        for (size_t i = 0; i < segments[s].n_pos; i += QB_UNIT_LEN, step += 4) {
-            for (size_t line = 0; line < unit_bytes; line += 64)
-                __builtin_prefetch(stream->at + QB_PREFETCH + line);
-            for (int half = 0; half < 2; half++)
-                open_half(bits, out->codes[half] + step, stream->at, half, zero[half]);
-            stream->at += unit_bytes;
-        }
-    }
-    for (; step < QB_BLOCK_LEN / QB_STEP_LEN; step++)
-        for (int half = 0; half < 2; half++)
-            vi_store((int32_t *)(void *)out->codes[half][step], vi_set1(0));
 }
 
-/* What a tile of tokens needs of one block. */
+/* Units of the next block up to `end`, which is at most 8. */
+QB_INLINE void open_units(const unsigned bits, open_weights *out, opening *o, size_t end)
+{
+    const qb_grid *grid = o->w->grid;
+    const qb_block *block = &grid->blocks[o->block];
+    for (; o->unit < end; o->unit++) {
+        if (o->left == 0 && o->segment < block->n_segments)
+            open_segment_header(bits, out, o, &grid->segments[block->segment + o->segment]);
+        if (o->left > 0) {
+            open_unit(bits, out, o);
+            o->at += 64 * bits;
+            if (--o->left == 0)
+                o->segment++;
+            continue;
+        }
+        for (size_t i = 0; i < 4; i++) /* behind the last */
+            for (int half = 0; half < 2; half++)
+                vi_store((int32_t *)(void *)out->codes[half][4 * o->unit + i], vi_set1(0));
+    }
+    if (end < QB_BLOCK_LEN / QB_UNIT_LEN)
+        return;
+    for (size_t s = block->n_segments; s < o->n_segments; s++) /* the last block may have fewer */
+        for (int half = 0; half < 2; half++) {
+            vf_store(out->scales[half][s], vf_set1(0.0f));
+            vi_store(out->zeros[half][s], vi_set1(0));
+            __asm__ volatile("" ::: "memory"); /* `rep stos` would take longer than all the rest */
+        }
+    o->block++;
+    o->segment = o->unit = 0;
+}
+
+static QB_NOINLINE void QB_NAME(open_units)(open_weights *out, opening *o, size_t end)
+{
+    switch (qb_formats[o->w->format].bits) {
+    case 8:
+        open_units(8, out, o, end);
+        break;
+    case 4:
+        open_units(4, out, o, end);
+        break;
+    case 3:
+        open_units(3, out, o, end);
+        break;
+    default:
+        open_units(2, out, o, end);
+    }
+}
+
+/* A tile of tokens: where its part of the present block lies. */
 typedef struct {
     const uint8_t *rows;
     const float *scales;
-    const int32_t *sums; /* (n_segments, n) */
-    float (*total)[QB_TILE_ROWS][16];
-    size_t n; /* its tokens */
-} tile_block;
+    const int32_t *sums;
+    size_t n;
+} token_tile;
 
-/* How the segments of a panel's blocks are cut into tiles. */
-typedef struct {
-    size_t length; /* positions of a whole segment */
-    size_t n_tiles;
-} segment_cut;
+/* Sums of one segment on their way from the tiles to the vector units, a plane after the other. */
+typedef int32_t segment_sums[2][QB_TILE_ROWS][16];
 
-/* Products of one segment, both halves of the panel. */
-QB_INLINE void multiply_segment(const int n_planes, tile_sums *out, const open_weights *w,
-                                const tile_block *x, size_t s, const segment_cut *cut)
+/* Products of segment s: into sums `c`, and `c + 2` of the upper plane. Activations stay in their
+ * tiles for the second half where there is room. */
+QB_INLINE void multiply(const int n_segments, const int n_planes, const int c, const int half,
+                        const int s, const open_weights *w, const token_tile *x)
 {
-    const uint8_t *rows = x->rows + s * cut->length;
-    const int8_t *first = w->codes[0][s * cut->length / QB_STEP_LEN];
-    const int8_t *second = w->codes[1][s * cut->length / QB_STEP_LEN];
-    TILE_ZERO(0);
-    TILE_ZERO(1);
-    if (n_planes == 2) {
-        TILE_ZERO(2);
-        TILE_ZERO(3);
-    }
-    for (size_t i = 0; i < cut->n_tiles; i++) {
-        TILE_LOAD(4, rows + 64 * i, QB_ROW_BYTES);
-        TILE_LOAD(6, first + TILE_BYTES * i, TILE_ROW_BYTES);
-        TILE_DOT8(0, 4, 6);
-        TILE_LOAD(7, second + TILE_BYTES * i, TILE_ROW_BYTES);
-        TILE_DOT8(1, 4, 7);
-        if (n_planes == 2) {
-            TILE_LOAD(5, rows + 64 * i + x->n * QB_ROW_BYTES, QB_ROW_BYTES);
-            TILE_DOT8(2, 5, 6);
-            TILE_DOT8(3, 5, 7);
+    const int n_parts = n_segments == 1 ? 2 : 1;
+    const bool stays = n_planes == 1 && n_segments * n_parts <= 4;
+    for (int plane = 0; plane < n_planes; plane++)
+        tile_zero(c + 2 * plane);
+    QB_UNROLL(2)
+    for (int part = 0; part < n_parts; part++) {
+        const size_t at = (size_t)s * w->length + (size_t)part * TILE_ROW_BYTES;
+        const int b = 6 + (s + part) % 2;
+        tile_load(b, w->codes[half][at / QB_STEP_LEN], TILE_ROW_BYTES);
+        QB_UNROLL(2)
+        for (int plane = 0; plane < n_planes; plane++) {
+            const int a = stays ? (n_segments == 4 ? 2 + s : 4 + s + part) : 4 + plane;
+            if (!stays || half == 0)
+                tile_load(a, x->rows + (size_t)plane * x->n * QB_ROW_BYTES + at, QB_ROW_BYTES);
+            tile_dot8(c + 2 * plane, a, b);
         }
-    }
-    TILE_STORE(0, out->of[0][s][0], TILE_ROW_BYTES);
-    TILE_STORE(1, out->of[1][s][0], TILE_ROW_BYTES);
-    if (n_planes == 2) {
-        TILE_STORE(2, out->of[0][s][1], TILE_ROW_BYTES);
-        TILE_STORE(3, out->of[1][s][1], TILE_ROW_BYTES);
     }
 }
 
 /* part = fma(sum, scale, part) for 16 tokens and outputs. */
 QB_INLINE void add_segment(const int n_planes, const bool corrects, vf part[QB_TILE_ROWS],
-                           const tile_sums *sums, const open_weights *w, const tile_block *x,
-                           const int half, size_t s)
+                           segment_sums sums, const open_weights *w, const token_tile *x,
+                           const int half, const int s)
 {
     const vf scale = vf_load(w->scales[half][s]);
     QB_UNROLL(16)
     for (int m = 0; m < QB_TILE_ROWS; m++) {
-        vi sum = vi_load(sums->of[half][s][0][m]);
+        vi sum = vi_load(sums[0][m]);
         if (n_planes == 2)
-            sum = vi_add(sum, vi_shl(vi_load(sums->of[half][s][1][m]), 8));
+            sum = vi_add(sum, vi_shl(vi_load(sums[1][m]), 8));
         if (corrects)
             sum = vi_add(sum, vi_mul(vi_load(w->zeros[half][s]),
-                                     vi_set1(x->sums[s * x->n + (size_t)m])));
-        part[m] = vf_fma(vi_to_f32(sum), scale, part[m]);
+                                     vi_set1(x->sums[(size_t)s * x->n + (size_t)m])));
+        part[m] = vf_fma(vi_to_f32(sum), scale, s == 0 ? vf_set1(0.0f) : part[m]);
     }
 }
 
-/* One block: the products of `next`, and the sums of `last`; either may be NULL. */
-QB_INLINE void pass_block(const int n_planes, const bool corrects, const open_weights *w,
-                          size_t n_segments, const segment_cut *cut, const tile_block *next,
-                          tile_sums *next_sums, const tile_block *last, const tile_sums *last_sums)
+QB_INLINE void add_block(float (*total)[16], const vf part[QB_TILE_ROWS], const float *scales)
 {
-    size_t n_done = 0;
-    for (int half = 0; half < 2; half++) {
-        vf part[QB_TILE_ROWS];
-        for (int m = 0; m < QB_TILE_ROWS; m++)
-            part[m] = vf_set1(0.0f);
-        for (size_t s = 0; s < n_segments; s++) {
-            if (next != NULL && 2 * n_done <= half * n_segments + s)
-                multiply_segment(n_planes, next_sums, w, next, n_done++, cut);
-            if (last != NULL)
-                add_segment(n_planes, corrects, part, last_sums, w, last, half, s);
-        }
-        if (last == NULL)
-            continue;
-        QB_UNROLL(16)
-        for (int m = 0; m < QB_TILE_ROWS; m++) {
-            float *total = last->total[half][m];
-            vf_store(total, vf_fma(part[m], vf_set1(last->scales[m]), vf_load(total)));
-        }
-    }
+    QB_UNROLL(16)
+    for (int m = 0; m < QB_TILE_ROWS; m++)
+        vf_store(total[m], vf_fma(part[m], vf_set1(scales[m]), vf_load(total[m])));
 }
 
-/* Up to PASS tiles of tokens times one panel. */
-QB_INLINE void int_pass(const unsigned bits, const int n_planes, const bool corrects, float *y,
-                        size_t y_stride, const qb_weights *w, size_t panel, const qb_acts *x,
-                        size_t begin, size_t end)
+/* One panel times n tiles of tokens. While the tile unit multiplies a segment, the sums of the last one
+ * are stored and those of the one before scaled; while the tiles of tokens pass a block, the next
+ * is unpacked. What the first step finds of the one before it goes to total[-1], which nobody reads. */
+QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool corrects,
+                          const qb_weights *w, size_t panel, token_tile *tiles_of_x, size_t n,
+                          float (*total)[2][QB_TILE_ROWS][16])
 {
+    enum { UNITS = QB_BLOCK_LEN / QB_UNIT_LEN };
+    const int n_steps = 2 * n_segments;
     const qb_grid *grid = w->grid;
-    const size_t token_bytes = qb_act_bytes(x->form, grid), origin = qb_tile_begin(x, begin);
-    const size_t length = grid->segments[0].n_pos;
-    const segment_cut cut = {length, qb_ceil_div(length, TILE_ROW_BYTES)};
-    const uint8_t *data = w->data + panel * w->panel_bytes;
-    panel_stream stream = {data, data};
-    _Alignas(QB_ALIGN) open_weights open;
-    _Alignas(QB_ALIGN) tile_sums sums[2];
-    _Alignas(QB_ALIGN) float total[PASS][2][QB_TILE_ROWS][16];
-    for (size_t i = 0; i < (end - begin) * sizeof total[0] / TILE_ROW_BYTES; i++)
-        vf_store(total[0][0][0] + 16 * i, vf_set1(0.0f));
-    for (size_t b = 0; b < grid->n_blocks; b++) {
-        const qb_block *block = &grid->blocks[b];
-        tile_block own[2];
-        open_next(bits, &open, &stream, w, block);
-        for (size_t i = begin, first = origin; i <= end; i++) {
-            tile_block *next = &own[i % 2], *last = &own[(i + 1) % 2];
-            if (i < end) {
-                next->n = qb_tile_begin(x, i + 1) - first;
-                next->rows =
-                    x->units + first * token_bytes + b * next->n * QB_ROW_BYTES * (size_t)n_planes;
-                next->scales = x->scales + first * grid->n_blocks + b * next->n;
-                next->sums = x->sums + first * grid->n_segments + block->segment * next->n;
-                next->total = total[i - begin];
-                first += next->n;
+    /* In one page, or loads and stores that are 4 KB apart would wait for each other. */
+    _Alignas(4096) segment_sums sums[2];
+    _Alignas(QB_ALIGN) open_weights open[2];
+    opening o = {.w = w, .at = w->data + panel * w->panel_bytes, .n_segments = (size_t)n_segments};
+    token_tile last = tiles_of_x[0];
+    float(*last_total)[QB_TILE_ROWS][16] = total[-1];
+    const open_weights *last_open = &open[0];
+    vf part[QB_TILE_ROWS];
+    for (int m = 0; m < QB_TILE_ROWS; m++)
+        part[m] = vf_set1(0.0f);
+    memset(sums, 0, sizeof sums);
+    open[0].length = open[1].length = grid->segments[0].n_pos;
+    QB_NAME(open_units)(&open[0], &o, UNITS);
+    for (size_t b = 0; b <= grid->n_blocks; b++) {
+        const open_weights *now = &open[b % 2];
+        for (size_t i = 0; i < n; i++) {
+            const token_tile x = tiles_of_x[i];
+            const bool ends = b == grid->n_blocks;
+            QB_UNROLL(16)
+            for (int step = 0; step < n_steps; step++) {
+                const int c = step % 2;
+                const int done = (step + n_steps - 2) % n_steps, half = done / n_segments;
+                const open_weights *done_open = step < 2 ? last_open : now;
+                const token_tile *done_x = step < 2 ? &last : &x;
+                if (ends && step == 2)
+                    break;
+                if (!ends)
+                    multiply(n_segments, n_planes, c, step / n_segments, step % n_segments, now,
+                             &x);
+                for (int plane = 0; plane < n_planes; plane++)
+                    tile_store(1 - c + 2 * plane, sums[1 - c][plane], TILE_ROW_BYTES);
+                add_segment(n_planes, corrects, part, sums[c], done_open, done_x, half,
+                            done % n_segments);
+                if (done % n_segments == n_segments - 1)
+                    add_block(step < 2 ? last_total[half] : total[i][half], part, done_x->scales);
             }
-            pass_block(n_planes, corrects, &open, block->n_segments, &cut, i < end ? next : NULL,
-                       &sums[i % 2], i > begin ? last : NULL, &sums[(i + 1) % 2]);
+            if (ends)
+                return;
+            if (b + 1 < grid->n_blocks)
+                QB_NAME(open_units)(&open[(b + 1) % 2], &o, (i + 1) * UNITS / n);
+            last = x;
+            last_total = total[i];
+            last_open = now;
+            tiles_of_x[i].rows += x.n * QB_ROW_BYTES * (size_t)n_planes;
+            tiles_of_x[i].scales += x.n;
+            tiles_of_x[i].sums += x.n * grid->blocks[b].n_segments;
         }
-    }
-    for (size_t i = begin; i < end; i++) {
-        const size_t first = qb_tile_begin(x, i), n = qb_tile_begin(x, i + 1) - first;
-        for (size_t m = 0; m < n; m++)
-            for (int half = 0; half < 2; half++)
-                vf_store(y + (first - origin + m) * y_stride + 16 * half,
-                         vf_load(total[i - begin][half][m]));
     }
 }
 
-typedef void (*int_pass_fn)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
-                            const qb_acts *x, size_t begin, size_t end);
+typedef void (*pass_fn)(const qb_weights *w, size_t panel, token_tile *x, size_t n,
+                        float (*total)[2][QB_TILE_ROWS][16]);
 
 /* clang-format off */
-#define EACH_PASS                                                                            \
-    CASE(2, 1, false) CASE(2, 2, false) CASE(3, 1, false) CASE(3, 2, false) CASE(4, 1, false) \
-    CASE(4, 2, false) CASE(8, 1, false) CASE(8, 2, false) CASE(8, 1, true) CASE(8, 2, true)
-#define CASE(bits, planes, corrects)                                                         \
-    static QB_NOINLINE void QB_NAME(int_pass_##bits##_##planes##_##corrects)(                \
-        float *y, size_t y_stride, const qb_weights *w, size_t panel, const qb_acts *x,      \
-        size_t begin, size_t end)                                                            \
-    {                                                                                        \
-        int_pass(bits, planes, corrects, y, y_stride, w, panel, x, begin, end);              \
+#define EACH_PASS                                                                     \
+    CASE(1, 1, 0) CASE(1, 2, 0) CASE(1, 1, 1) CASE(1, 2, 1) CASE(2, 1, 0) CASE(2, 2, 0) \
+    CASE(2, 1, 1) CASE(2, 2, 1) CASE(4, 1, 0) CASE(4, 2, 0) CASE(4, 1, 1) CASE(4, 2, 1) \
+    CASE(8, 1, 0) CASE(8, 2, 0) CASE(8, 1, 1) CASE(8, 2, 1)
+#define CASE(segments, planes, corrects)                                              \
+    static QB_NOINLINE void QB_NAME(pass_##segments##_##planes##_##corrects)(         \
+        const qb_weights *w, size_t panel, token_tile *x, size_t n,                   \
+        float (*total)[2][QB_TILE_ROWS][16])                                          \
+    {                                                                                 \
+        pass_panel(segments, planes, corrects, w, panel, x, n, total);                \
     }
 EACH_PASS
 #undef CASE
-#define CASE(bits, planes, corrects) \
-    [bits][planes][corrects] = QB_NAME(int_pass_##bits##_##planes##_##corrects),
-static const int_pass_fn int_passes[9][MAX_PLANES + 1][2] = {EACH_PASS};
+#define CASE(segments, planes, corrects) \
+    [segments][planes][corrects] = QB_NAME(pass_##segments##_##planes##_##corrects),
+static const pass_fn passes[QB_MAX_SEGMENTS + 1][3][2] = {EACH_PASS};
 #undef CASE
 /* clang-format on */
+
+/* Up to PASS tiles of tokens times one panel. */
+QB_INLINE void int_pass(pass_fn pass, float *y, size_t y_stride, const qb_weights *w, size_t panel,
+                        const qb_acts *x, size_t begin, size_t n)
+{
+    const qb_grid *grid = w->grid;
+    _Alignas(QB_ALIGN) float total[1 + PASS][2][QB_TILE_ROWS][16];
+    token_tile own[PASS];
+    for (size_t i = 0; i < n; i++) {
+        const size_t first = qb_tile_begin(x, begin + i);
+        own[i] = (token_tile){.rows = x->units + first * qb_act_bytes(x->form, grid),
+                              .scales = x->scales + first * grid->n_blocks,
+                              .sums = x->sums + first * grid->n_segments,
+                              .n = qb_tile_begin(x, begin + i + 1) - first};
+    }
+    memset(total, 0, (1 + n) * sizeof total[0]);
+    pass(w, panel, own, n, total + 1);
+    for (size_t i = 0; i < n; i++)
+        for (size_t m = 0; m < own[i].n; m++, y += y_stride)
+            for (int half = 0; half < 2; half++)
+                vf_store(y + 16 * half, vf_load(total[1 + i][half][m]));
+}
 
 static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
                               const qb_acts *x, size_t begin, size_t end)
 {
-    const size_t k = QB_MIN(w->grid->segments[0].n_pos, (uint32_t)TILE_ROW_BYTES);
-    const unsigned bits = qb_formats[w->format].bits;
-    const bool corrects = bits == 8 && qb_formats[w->format].kind == QB_KIND_ASYM;
-    const int_pass_fn pass = int_passes[bits][x->form == QB_ACT_ROWS16 ? 2 : 1][corrects];
+    const size_t length = w->grid->segments[0].n_pos, k = QB_MIN(length, (size_t)TILE_ROW_BYTES);
+    const size_t n_segments = length == 16 ? 8 : length == 32 ? 4 : length <= 64 ? 2 : 1;
+    const size_t n_planes = x->form == QB_ACT_ROWS16 ? 2 : 1;
+    const pass_fn pass = passes[n_segments][n_planes][w->format == QB_Q8A];
     tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 8; i++) {
-        const bool weights = i >= 6, acts = i == 4 || i == 5;
+        const bool sums = i < (n_planes == 2 ? 4 : 2), weights = i >= 6;
         shapes.rows[i] = (uint8_t)(weights ? k / 4 : qb_ceil_div(x->n_tokens, x->n_tiles));
-        shapes.row_bytes[i] = (uint16_t)(acts ? k : TILE_ROW_BYTES);
+        shapes.row_bytes[i] = (uint16_t)(sums || weights ? TILE_ROW_BYTES : k);
     }
     tile_configure(&shapes);
     for (size_t tile = begin, next; tile < end; tile = next) {
         next = QB_MIN(tile + PASS, end);
-        pass(y + (qb_tile_begin(x, tile) - qb_tile_begin(x, begin)) * y_stride, y_stride, w, panel,
-             x, tile, next);
+        int_pass(pass, y + (qb_tile_begin(x, tile) - qb_tile_begin(x, begin)) * y_stride,
+                 y_stride, w, panel, x, tile, next - tile);
     }
-    TILE_RELEASE();
+    tile_release();
 }
 
 static void QB_NAME(pick_int)(qb_gemm_kernels *kernels)

@@ -200,7 +200,8 @@ static void QB_NAME(pick_int)(qb_gemm_kernels *kernels)
     for (int f = 0; f < QB_FORMAT_COUNT; f++)
         if (!qb_format_is_float((qb_format)f)) {
             kernels->of[QB_MODE_FAITHFUL][f] =
-                (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT16, QB_FEW_FORM};
-            kernels->of[QB_MODE_FAST][f] = (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT8, QB_ACT_INT8};
+                (qb_gemm){.fn = QB_NAME(gemm_int), .form = QB_ACT_INT16, .few = QB_FEW_FORM};
+            kernels->of[QB_MODE_FAST][f] = 
+                (qb_gemm){.fn = QB_NAME(gemm_int), .form = QB_ACT_INT8, .few = QB_ACT_INT8};
         }
 }

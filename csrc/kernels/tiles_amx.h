@@ -1,5 +1,4 @@
-/* AMX tiles: eight registers of up to 16 rows of 64 bytes. Numbers of registers are literals. Inline
- * assembly, because what the intrinsics of gcc 12 read and write is unknown to the compiler (of a
+/* AMX tiles: eight registers of up to 16 rows of 64 bytes. Their numbers are constants. Inline assembly, because what the intrinsics of gcc 12 read and write is unknown to the compiler (of a
  * configuration it stores the first 8 bytes and leaves out the rest). Included in the tier's region. */
 #ifndef QB_TILES_AMX_H
 #define QB_TILES_AMX_H
@@ -18,19 +17,9 @@ static _Thread_local struct {
     uint8_t row[8][QB_TILE_ROWS][TILE_ROW_BYTES];
 } tiles;
 
-QB_INLINE void emulated_tile_move(int n, uint8_t *p, size_t stride, bool store)
-{
-    const tile_shapes *s = &tiles.shapes;
-    for (size_t i = 0; i < s->rows[n]; i++)
-        if (store)
-            memcpy(p + i * stride, tiles.row[n][i], s->row_bytes[n]);
-        else
-            memcpy(tiles.row[n][i], p + i * stride, s->row_bytes[n]);
-}
-
 /* c += a b: signed bytes, four to a dword; or bf16, two to a dword: the first of each pair and the
  * second are summed on their own, fused, then together. Subnormal numbers are not made zeros. */
-QB_INLINE void emulated_tile_product(int c, int a, int b, bool bf16)
+QB_INLINE void emulated_product(int c, int a, int b, bool bf16)
 {
     const tile_shapes *s = &tiles.shapes;
     for (int i = 0; i < s->rows[c]; i++)
@@ -59,25 +48,89 @@ QB_INLINE void tile_configure(const tile_shapes *shapes)
     tiles.shapes = *shapes;
     memset(tiles.row, 0, sizeof tiles.row);
 }
-#define TILE_RELEASE() memset(&tiles, 0, sizeof tiles)
-#define TILE_ZERO(n) memset(tiles.row[n], 0, sizeof tiles.row[n])
-#define TILE_LOAD(n, p, stride) emulated_tile_move(n, (uint8_t *)(uintptr_t)(p), stride, false)
-#define TILE_STORE(n, p, stride) emulated_tile_move(n, (uint8_t *)(p), stride, true)
-#define TILE_DOT8(c, a, b) emulated_tile_product(c, a, b, false)
-#define TILE_DOT_BF16(c, a, b) emulated_tile_product(c, a, b, true)
+QB_INLINE void tile_release(void) { memset(&tiles, 0, sizeof tiles); }
+QB_INLINE void tile_zero(const int n) { memset(tiles.row[n], 0, sizeof tiles.row[n]); }
+QB_INLINE void tile_load(const int n, const void *p, size_t stride)
+{
+    for (size_t i = 0; i < tiles.shapes.rows[n]; i++)
+        memcpy(tiles.row[n][i], (const uint8_t *)p + i * stride, tiles.shapes.row_bytes[n]);
+}
+QB_INLINE void tile_store(const int n, void *p, size_t stride)
+{
+    for (size_t i = 0; i < tiles.shapes.rows[n]; i++)
+        memcpy((uint8_t *)p + i * stride, tiles.row[n][i], tiles.shapes.row_bytes[n]);
+}
+QB_INLINE void tile_dot8(const int c, const int a, const int b) { emulated_product(c, a, b, false); }
+QB_INLINE void tile_dot_bf16(const int c, const int a, const int b)
+{
+    emulated_product(c, a, b, true);
+}
 #else
 QB_INLINE void tile_configure(const tile_shapes *shapes)
 {
     __asm__ volatile("ldtilecfg %0" ::"m"(*shapes));
 }
-#define TILE_RELEASE() __asm__ volatile("tilerelease")
-#define TILE_ZERO(n) __asm__ volatile("tilezero %%tmm" #n ::)
-#define TILE_LOAD(n, p, stride) \
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #n ::"r"(p), "r"((size_t)(stride)) : "memory")
-#define TILE_STORE(n, p, stride) \
-    __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" ::"r"(p), "r"((size_t)(stride)) : "memory")
-#define TILE_DOT8(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::)
-#define TILE_DOT_BF16(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::)
+QB_INLINE void tile_release(void) { __asm__ volatile("tilerelease"); }
+
+#define EACH_TILE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+QB_INLINE void tile_zero(const int n)
+{
+#define ONE(i)                                  \
+    case i:                                     \
+        __asm__ volatile("tilezero %%tmm" #i ::); \
+        break;
+    switch (n) {
+        EACH_TILE(ONE)
+    }
+#undef ONE
+}
+QB_INLINE void tile_load(const int n, const void *p, size_t stride)
+{
+#define ONE(i)                                                                             \
+    case i:                                                                                \
+        __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #i ::"r"(p), "r"(stride) : "memory"); \
+        break;
+    switch (n) {
+        EACH_TILE(ONE)
+    }
+#undef ONE
+}
+QB_INLINE void tile_store(const int n, void *p, size_t stride)
+{
+#define ONE(i)                                                                               \
+    case i:                                                                                  \
+        __asm__ volatile("tilestored %%tmm" #i ", (%0,%1,1)" ::"r"(p), "r"(stride) : "memory"); \
+        break;
+    switch (n) {
+        EACH_TILE(ONE)
+    }
+#undef ONE
+}
+/* Sums in 0 to 3, activations in 2 to 5, weights in 6 and 7. */
+#define EACH_PRODUCT(X)                                                                      \
+    X(0, 2, 6) X(0, 2, 7) X(0, 3, 6) X(0, 3, 7) X(0, 4, 6) X(0, 4, 7) X(0, 5, 6) X(0, 5, 7) \
+    X(1, 2, 6) X(1, 2, 7) X(1, 3, 6) X(1, 3, 7) X(1, 4, 6) X(1, 4, 7) X(1, 5, 6) X(1, 5, 7) \
+    X(2, 4, 6) X(2, 4, 7) X(2, 5, 6) X(2, 5, 7) X(3, 4, 6) X(3, 4, 7) X(3, 5, 6) X(3, 5, 7)
+#define ONE_PRODUCT(name, c, a, b)                                                  \
+    case 64 * c + 8 * a + b:                                                        \
+        __asm__ volatile(name " %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::);            \
+        break;
+QB_INLINE void tile_dot8(const int c, const int a, const int b)
+{
+#define ONE(c, a, b) ONE_PRODUCT("tdpbssd", c, a, b)
+    switch (64 * c + 8 * a + b) {
+        EACH_PRODUCT(ONE)
+    }
+#undef ONE
+}
+QB_INLINE void tile_dot_bf16(const int c, const int a, const int b)
+{
+#define ONE(c, a, b) ONE_PRODUCT("tdpbf16ps", c, a, b)
+    switch (64 * c + 8 * a + b) {
+        EACH_PRODUCT(ONE)
+    }
+#undef ONE
+}
 #endif
 
 #endif
