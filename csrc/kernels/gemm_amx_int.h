@@ -114,6 +114,7 @@ typedef struct {
     const float *scales;
     const int32_t *sums;
     size_t n;
+    float *y; /* (n, y_stride) */
 } token_tile;
 
 /* Sums of one segment on their way from the tiles to the vector units, a plane after the other. */
@@ -173,7 +174,7 @@ QB_INLINE void add_block(float (*total)[16], const vf part[QB_TILE_ROWS], const 
  * is unpacked. What the first step finds of the one before it goes to total[-1], which nobody reads. */
 QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool corrects,
                           const qb_weights *w, size_t panel, token_tile *tiles_of_x, size_t n,
-                          float (*total)[2][QB_TILE_ROWS][16])
+                          float (*total)[2][QB_TILE_ROWS][16], size_t y_stride)
 {
     enum { UNITS = QB_BLOCK_LEN / QB_UNIT_LEN };
     const int n_steps = 2 * n_segments;
@@ -218,6 +219,11 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
                 return;
             if (b + 1 < grid->n_blocks)
                 QB_NAME(open_units)(&open[(b + 1) % 2], &o, (i + 1) * UNITS / n);
+            else
+                for (size_t m = 0; m < x.n; m++) {
+                    __builtin_prefetch(x.y + m * y_stride, 1);
+                    __builtin_prefetch(x.y + m * y_stride + 16, 1);
+                }
             last = x;
             last_total = total[i];
             last_open = now;
@@ -229,7 +235,7 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
 }
 
 typedef void (*pass_fn)(const qb_weights *w, size_t panel, token_tile *x, size_t n,
-                        float (*total)[2][QB_TILE_ROWS][16]);
+                        float (*total)[2][QB_TILE_ROWS][16], size_t y_stride);
 
 /* clang-format off */
 #define EACH_PASS                                                                     \
@@ -239,9 +245,9 @@ typedef void (*pass_fn)(const qb_weights *w, size_t panel, token_tile *x, size_t
 #define CASE(segments, planes, corrects)                                              \
     static QB_NOINLINE void QB_NAME(pass_##segments##_##planes##_##corrects)(         \
         const qb_weights *w, size_t panel, token_tile *x, size_t n,                   \
-        float (*total)[2][QB_TILE_ROWS][16])                                          \
+        float (*total)[2][QB_TILE_ROWS][16], size_t y_stride)                         \
     {                                                                                 \
-        pass_panel(segments, planes, corrects, w, panel, x, n, total);                \
+        pass_panel(segments, planes, corrects, w, panel, x, n, total, y_stride);      \
     }
 EACH_PASS
 #undef CASE
@@ -258,19 +264,21 @@ QB_INLINE void int_pass(pass_fn pass, float *y, size_t y_stride, const qb_weight
     const qb_grid *grid = w->grid;
     _Alignas(QB_ALIGN) float total[1 + PASS][2][QB_TILE_ROWS][16];
     token_tile own[PASS];
+    const size_t origin = qb_tile_begin(x, begin);
     for (size_t i = 0; i < n; i++) {
         const size_t first = qb_tile_begin(x, begin + i);
         own[i] = (token_tile){.rows = x->units + first * qb_act_bytes(x->form, grid),
                               .scales = x->scales + first * grid->n_blocks,
                               .sums = x->sums + first * grid->n_segments,
-                              .n = qb_tile_begin(x, begin + i + 1) - first};
+                              .n = qb_tile_begin(x, begin + i + 1) - first,
+                              .y = y + (first - origin) * y_stride};
     }
     memset(total, 0, (1 + n) * sizeof total[0]);
-    pass(w, panel, own, n, total + 1);
+    pass(w, panel, own, n, total + 1, y_stride);
     for (size_t i = 0; i < n; i++)
-        for (size_t m = 0; m < own[i].n; m++, y += y_stride)
+        for (size_t m = 0; m < own[i].n; m++)
             for (int half = 0; half < 2; half++)
-                vf_store(y + 16 * half, vf_load(total[1 + i][half][m]));
+                vf_store(own[i].y + m * y_stride + 16 * (size_t)half, vf_load(total[1 + i][half][m]));
 }
 
 static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
