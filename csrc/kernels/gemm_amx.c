@@ -16,11 +16,13 @@ QB_ISA_BEGIN(QB_TARGET_AMX)
 #include "kernels/gemm_codes.h"
 #include "kernels/tiles_amx.h"
 
+#include "kernels/gemm_amx_float.h"
 #include "kernels/gemm_amx_int.h"
 
 void qb_gemm_pick_amx(qb_gemm_kernels *kernels)
 {
     pick_int_amx(kernels);
+    pick_float_amx(kernels);
 }
 QB_ISA_END
 #else

@@ -4,7 +4,7 @@
  * added up: the tile unit and the vector units are busy together. Order of summation: kernels.h. */
 
 /* Tiles of tokens in one pass over a panel: their totals stay near. */
-enum { PASS = 16 };
+enum { PASS = 16, UNITS = QB_BLOCK_LEN / QB_UNIT_LEN };
 
 /* A block of weights. Segments that it has not are zeros. */
 typedef struct {
@@ -12,7 +12,6 @@ typedef struct {
     float scales[2][QB_MAX_SEGMENTS][16];
     int32_t zeros[2][QB_MAX_SEGMENTS][16]; /* q8a: less 128 */
     vi zero_bytes[2];                      /* of the segment that is being unpacked */
-    size_t length;                         /* positions from a segment to the next */
 } open_weights;
 
 /* Unpacks a panel unit by unit. */
@@ -65,21 +64,22 @@ QB_INLINE void open_units(const unsigned bits, open_weights *out, opening *o, si
 {
     const qb_grid *grid = o->w->grid;
     const qb_block *block = &grid->blocks[o->block];
+    const size_t per_segment = UNITS / o->n_segments;
     for (; o->unit < end; o->unit++) {
-        if (o->left == 0 && o->segment < block->n_segments)
+        o->segment = o->unit / per_segment;
+        if (o->unit % per_segment == 0 && o->segment < block->n_segments)
             open_segment_header(bits, out, o, &grid->segments[block->segment + o->segment]);
         if (o->left > 0) {
             open_unit(bits, out, o);
             o->at += 64 * bits;
-            if (--o->left == 0)
-                o->segment++;
+            o->left--;
             continue;
         }
-        for (size_t i = 0; i < 4; i++) /* behind the last */
+        for (size_t i = 0; i < 4; i++) /* behind a segment */
             for (int half = 0; half < 2; half++)
                 vi_store((int32_t *)(void *)out->codes[half][4 * o->unit + i], vi_set1(0));
     }
-    if (end < QB_BLOCK_LEN / QB_UNIT_LEN)
+    if (end < UNITS)
         return;
     for (size_t s = block->n_segments; s < o->n_segments; s++) /* the last block may have fewer */
         for (int half = 0; half < 2; half++) {
@@ -88,7 +88,7 @@ QB_INLINE void open_units(const unsigned bits, open_weights *out, opening *o, si
             __asm__ volatile("" ::: "memory"); /* `rep stos` would take longer than all the rest */
         }
     o->block++;
-    o->segment = o->unit = 0;
+    o->unit = 0;
 }
 
 static QB_NOINLINE void QB_NAME(open_units)(open_weights *out, opening *o, size_t end)
@@ -131,14 +131,17 @@ QB_INLINE void multiply(const int n_segments, const int n_planes, const int c, c
         tile_zero(c + 2 * plane);
     QB_UNROLL(2)
     for (int part = 0; part < n_parts; part++) {
-        const size_t at = (size_t)s * w->length + (size_t)part * TILE_ROW_BYTES;
+        const int at = s * (QB_BLOCK_LEN / n_segments) + part * QB_PIECE_BYTES;
         const int b = 6 + (s + part) % 2;
         tile_load(b, w->codes[half][at / QB_STEP_LEN], TILE_ROW_BYTES);
         QB_UNROLL(2)
         for (int plane = 0; plane < n_planes; plane++) {
             const int a = stays ? (n_segments == 4 ? 2 + s : 4 + s + part) : 4 + plane;
             if (!stays || half == 0)
-                tile_load(a, x->rows + (size_t)plane * x->n * QB_ROW_BYTES + at, QB_ROW_BYTES);
+                tile_load(a,
+                          x->rows + (size_t)(at / QB_PIECE_BYTES * n_planes + plane) * x->n *
+                                        QB_PIECE_BYTES + at % QB_PIECE_BYTES,
+                          QB_PIECE_BYTES);
             tile_dot8(c + 2 * plane, a, b);
         }
     }
@@ -176,7 +179,6 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
                           const qb_weights *w, size_t panel, token_tile *tiles_of_x, size_t n,
                           float (*total)[2][QB_TILE_ROWS][16], size_t y_stride)
 {
-    enum { UNITS = QB_BLOCK_LEN / QB_UNIT_LEN };
     const int n_steps = 2 * n_segments;
     const qb_grid *grid = w->grid;
     /* In one page, or loads and stores that are 4 KB apart would wait for each other. */
@@ -190,7 +192,6 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
     for (int m = 0; m < QB_TILE_ROWS; m++)
         part[m] = vf_set1(0.0f);
     memset(sums, 0, sizeof sums);
-    open[0].length = open[1].length = grid->segments[0].n_pos;
     QB_NAME(open_units)(&open[0], &o, UNITS);
     for (size_t b = 0; b <= grid->n_blocks; b++) {
         const open_weights *now = &open[b % 2];
@@ -227,7 +228,7 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
             last = x;
             last_total = total[i];
             last_open = now;
-            tiles_of_x[i].rows += x.n * QB_ROW_BYTES * (size_t)n_planes;
+            tiles_of_x[i].rows += x.n * QB_BLOCK_LEN * (size_t)n_planes;
             tiles_of_x[i].scales += x.n;
             tiles_of_x[i].sums += x.n * grid->blocks[b].n_segments;
         }
@@ -284,8 +285,8 @@ QB_INLINE void int_pass(pass_fn pass, float *y, size_t y_stride, const qb_weight
 static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
                               const qb_acts *x, size_t begin, size_t end)
 {
-    const size_t length = w->grid->segments[0].n_pos, k = QB_MIN(length, (size_t)TILE_ROW_BYTES);
-    const size_t n_segments = length == 16 ? 8 : length == 32 ? 4 : length <= 64 ? 2 : 1;
+    const size_t pitch = qb_row_pitch(w->grid), k = QB_MIN(pitch, (size_t)TILE_ROW_BYTES);
+    const size_t n_segments = QB_BLOCK_LEN / pitch;
     const size_t n_planes = x->form == QB_ACT_ROWS16 ? 2 : 1;
     const pass_fn pass = passes[n_segments][n_planes][w->format == QB_Q8A];
     tile_shapes shapes = {.palette = 1};
