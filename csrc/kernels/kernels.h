@@ -280,6 +280,7 @@ void qb_gemm_pick_avx512bf16(qb_gemm_kernels *kernels);
 void qb_attn_pick_avx512bf16(qb_attn_kernels *kernels);
 void qb_peak_pick_avx512bf16(qb_peak_kernels *kernels);
 void qb_gemm_pick_amx(qb_gemm_kernels *kernels);
+void qb_attn_pick_amx(qb_attn_kernels *kernels);
 #endif
 
 #endif
