@@ -32,6 +32,7 @@ qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa)
     if (isa >= QB_ISA_AMX) {
         qb_gemm_pick_amx(&kernels->gemm);
         qb_attn_pick_amx(&kernels->attn);
+        qb_peak_pick_amx(&kernels->peak);
     }
 #endif
     return QB_OK;

@@ -281,6 +281,7 @@ void qb_attn_pick_avx512bf16(qb_attn_kernels *kernels);
 void qb_peak_pick_avx512bf16(qb_peak_kernels *kernels);
 void qb_gemm_pick_amx(qb_gemm_kernels *kernels);
 void qb_attn_pick_amx(qb_attn_kernels *kernels);
+void qb_peak_pick_amx(qb_peak_kernels *kernels);
 #endif
 
 #endif
