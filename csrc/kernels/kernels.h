@@ -126,7 +126,8 @@ typedef void (*qb_gemm_fn)(float *y, size_t y_stride, const qb_weights *w, size_
  * from 3 tokens on, slower from 6). */
 enum { QB_FEW_TOKENS = 2 };
 
-/* So many that unpacking the weights into tiles pays. */
+/* So many that unpacking the weights for tiles pays (AMX beside vpdpbusd, groups of 32: 0.6 to 1.1 times as
+ * fast at 8 and 12 tokens, 1.1 to 1.5 at 16). */
 enum { QB_MANY_TOKENS = 16 };
 
 typedef struct {

@@ -14,7 +14,7 @@ QB_ISA_BEGIN(QB_TARGET_AMX)
 #include "kernels/tiles_amx.h"
 
 /* All tiles whole; every byte of the operands is `byte`, so that a dword is two of bf16 as well. */
-static void begin_amx(uint8_t byte)
+QB_INLINE void begin(uint8_t byte)
 {
     uint8_t operand[TILE_BYTES];
     tile_shapes shapes = {.palette = 1};
@@ -31,7 +31,7 @@ static void begin_amx(uint8_t byte)
 }
 
 /* One dword of a sum. */
-static uint32_t end_amx(void)
+QB_INLINE uint32_t end(void)
 {
     uint32_t sums[QB_TILE_ROWS * 16], found = 0;
     for (int i = 0; i < 4; i++) {
@@ -45,27 +45,27 @@ static uint32_t end_amx(void)
 static uint32_t int_products_amx(size_t n_iterations, size_t *n_products)
 {
     const size_t n = n_iterations / 16 + 1; /* each takes as long as sixteen of other instructions */
-    begin_amx(1);
+    begin(1);
     for (size_t i = 0; i < n; i++) {
         QB_UNROLL(4)
         for (int c = 0; c < 4; c++)
             tile_dot8(c, 4, 6);
     }
     *n_products = n * 4 * QB_TILE_ROWS * 16 * TILE_ROW_BYTES;
-    return end_amx();
+    return end();
 }
 
 static float bf16_products_amx(size_t n_iterations, size_t *n_products)
 {
     const size_t n = n_iterations / 16 + 1;
-    begin_amx(0x3f);
+    begin(0x3f);
     for (size_t i = 0; i < n; i++) {
         QB_UNROLL(4)
         for (int c = 0; c < 4; c++)
             tile_dot_bf16(c, 4, 6);
     }
     *n_products = n * 4 * QB_TILE_ROWS * 16 * TILE_ROW_BYTES / 2;
-    return (float)end_amx();
+    return (float)end();
 }
 
 void qb_peak_pick_amx(qb_peak_kernels *kernels)

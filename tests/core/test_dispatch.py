@@ -40,6 +40,7 @@ def test_tiers_are_listed_in_ascending_order() -> None:
         "avxvnni": "avx2",
         "avx512": "avx2",
         "avx512bf16": "avx512",
+        "amx": "avx512bf16",
     }
     here = dict(core.isa_tiers())
     assert list(here) == list(below) and here["scalar"]
@@ -70,7 +71,7 @@ def test_an_unknown_name_is_an_error_that_says_what_there_is(name: str) -> None:
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ImportError: QBENCH_ISA={name}: this machine offers up to")
-    assert f"'{TIERS[-1]}'" in last and "(tiers: scalar avx2 avxvnni avx512 avx512bf16)" in last
+    assert f"'{TIERS[-1]}'" in last and "(tiers: scalar avx2 avxvnni avx512 avx512bf16 amx)" in last
 
 
 def test_a_tier_that_the_machine_lacks_is_refused(rng: np.random.Generator) -> None:
