@@ -11,11 +11,11 @@
 /* name, bit, text. avx2 includes FMA and F16C; avxvnni adds byte products to it; avx512 is F, BW, DQ,
  * VL and VNNI (not necessarily avxvnni); avx512bf16 adds products of bf16, amx
  * products of tiles (16 rows of 64 bytes) of bytes and of bf16. */
-#define QB_ISA_LIST(X)       \
-    X(SCALAR, 0, "scalar")   \
-    X(AVX2, 1, "avx2")       \
-    X(AVXVNNI, 2, "avxvnni") \
-    X(AVX512, 3, "avx512")   \
+#define QB_ISA_LIST(X)             \
+    X(SCALAR, 0, "scalar")         \
+    X(AVX2, 1, "avx2")             \
+    X(AVXVNNI, 2, "avxvnni")       \
+    X(AVX512, 3, "avx512")         \
     X(AVX512BF16, 4, "avx512bf16") \
     X(AMX, 5, "amx")
 

@@ -32,8 +32,7 @@ QB_INLINE void pack_int(const qb_act_form form, qb_act_row out, const float *x, 
     const bool in_rows = qb_act_in_rows(form);
     const size_t n_planes = form == QB_ACT_PLANES ? 2 : qb_act_planes(form);
     const size_t pitch = in_rows ? qb_row_pitch(grid) : 0;
-    const float largest =
-        form == QB_ACT_INT8 || form == QB_ACT_ROWS8 ? QB_INT8_TOP : QB_INT16_TOP;
+    const float largest = form == QB_ACT_INT8 || form == QB_ACT_ROWS8 ? QB_INT8_TOP : QB_INT16_TOP;
     _Alignas(QB_ALIGN) float values[QB_BLOCK_LEN];
     for (size_t b = 0; b < grid->n_blocks; b++) {
         const qb_block *block = &grid->blocks[b];

@@ -159,8 +159,8 @@ QB_INLINE void split_weights(tile_scratch *t, int r, uint32_t end)
     for (uint32_t j = 0; j < end; j += 16) {
         const vf p = vf_load(t->rows.s[r] + j);
         store_bf16(t->rows.pairs[r] + j, p);
-        const vi hi = _mm512_cvtepu16_epi32(
-            _mm256_loadu_si256((const void *)(t->rows.pairs[r] + j)));
+        const vi hi =
+            _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(t->rows.pairs[r] + j)));
         store_bf16(t->rest[r] + j, vf_sub(p, vf_bits(vi_shl(hi, 16))));
     }
 }
@@ -205,12 +205,12 @@ QB_INLINE void attend_by_tiles(const int n_planes, qb_attn_state state, const ui
 }
 
 QB_INLINE void attend(const int n_planes, qb_attn_state state, const void *q, size_t q_stride,
-                            const qb_attn_keys *keys)
+                      const qb_attn_keys *keys)
 {
     uint8_t rows = 0;
     for (size_t i = 0, n; i < keys->n_queries; i += n) {
-        for (n = 0; n < ROWS && i + n < keys->n_queries &&
-                    keys->first_key[i + n] < keys->n_keys[i + n];
+        for (n = 0;
+             n < ROWS && i + n < keys->n_queries && keys->first_key[i + n] < keys->n_keys[i + n];
              n++)
             continue;
         if (n == 0) {
@@ -227,7 +227,8 @@ QB_INLINE void attend(const int n_planes, qb_attn_state state, const void *q, si
             tile_configure(&shapes);
         }
         const qb_attn_state own = {state.max + i, state.sum + i, state.acc + i * keys->width};
-        attend_by_tiles(n_planes, own, (const uint8_t *)q + i * q_stride, q_stride, keys, i, (int)n);
+        attend_by_tiles(n_planes, own, (const uint8_t *)q + i * q_stride, q_stride, keys, i,
+                        (int)n);
     }
     if (rows > 0)
         tile_release();

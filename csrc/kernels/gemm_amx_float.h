@@ -119,9 +119,8 @@ QB_INLINE void float_pass(const qb_format format, const int n_x, float *y, size_
                                    qb_tile_begin(x, begin + i + 1) - first};
     }
     for (size_t col = 0; col < w->n_cols; col += chunk_len(format)) {
-        const float_chunk chunk =
-            open_chunk(format, buffer, w->data + panel * w->panel_bytes, col,
-                       QB_MIN(w->n_cols - col, chunk_len(format)));
+        const float_chunk chunk = open_chunk(format, buffer, w->data + panel * w->panel_bytes, col,
+                                             QB_MIN(w->n_cols - col, chunk_len(format)));
         size_t i = 0;
         for (; i + 2 <= n; i += 2)
             multiply_chunk(n_w, n_x, 2, &chunk, own + i, sums + i, col == 0);
@@ -139,12 +138,12 @@ QB_INLINE void float_pass(const qb_format format, const int n_x, float *y, size_
 typedef void (*float_pass_fn)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
                               const qb_acts *x, size_t begin, size_t n);
 
-#define CASE(format, n_x)                                                                        \
-    static QB_NOINLINE void QB_NAME(float_pass_##format##_##n_x)(                                \
-        float *y, size_t y_stride, const qb_weights *w, size_t panel, const qb_acts *x,          \
-        size_t begin, size_t n)                                                                  \
-    {                                                                                            \
-        float_pass(QB_##format, n_x, y, y_stride, w, panel, x, begin, n);                        \
+#define CASE(format, n_x)                                                               \
+    static QB_NOINLINE void QB_NAME(float_pass_##format##_##n_x)(                       \
+        float *y, size_t y_stride, const qb_weights *w, size_t panel, const qb_acts *x, \
+        size_t begin, size_t n)                                                         \
+    {                                                                                   \
+        float_pass(QB_##format, n_x, y, y_stride, w, panel, x, begin, n);               \
     }
 CASE(BF16, 1)
 CASE(BF16, 2)
@@ -179,7 +178,7 @@ static void QB_NAME(pick_float)(qb_gemm_kernels *kernels)
     for (size_t i = 0; i < QB_ARRAY_LEN(formats); i++) {
         kernels->of[QB_MODE_FAITHFUL][formats[i]] = (qb_gemm){
             .fn = QB_NAME(gemm_float), .form = QB_ACT_ROWS_BF16X2, .few = QB_ACT_ROWS_BF16X2};
-        kernels->of[QB_MODE_FAST][formats[i]] = (qb_gemm){
-            .fn = QB_NAME(gemm_float), .form = QB_ACT_ROWS_BF16, .few = QB_ACT_ROWS_BF16};
+        kernels->of[QB_MODE_FAST][formats[i]] =
+            (qb_gemm){.fn = QB_NAME(gemm_float), .form = QB_ACT_ROWS_BF16, .few = QB_ACT_ROWS_BF16};
     }
 }

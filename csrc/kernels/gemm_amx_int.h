@@ -8,7 +8,8 @@ enum { PASS = 16, UNITS = QB_BLOCK_LEN / QB_UNIT_LEN };
 
 /* A block of weights. Segments that it has not are zeros. */
 typedef struct {
-    int8_t codes[2][QB_BLOCK_LEN / QB_STEP_LEN][TILE_ROW_BYTES]; /* by half: 4 positions of 16 rows */
+    int8_t codes[2][QB_BLOCK_LEN / QB_STEP_LEN]
+                [TILE_ROW_BYTES]; /* by half: 4 positions of 16 rows */
     float scales[2][QB_MAX_SEGMENTS][16];
     int32_t zeros[2][QB_MAX_SEGMENTS][16]; /* q8a: less 128 */
     vi zero_bytes[2];                      /* of the segment that is being unpacked */
@@ -139,8 +140,10 @@ QB_INLINE void multiply(const int n_segments, const int n_planes, const int c, c
             const int a = stays ? (n_segments == 4 ? 2 + s : 4 + s + part) : 4 + plane;
             if (!stays || half == 0)
                 tile_load(a,
-                          x->rows + (size_t)(at / QB_PIECE_BYTES * n_planes + plane) * x->n *
-                                        QB_PIECE_BYTES + at % QB_PIECE_BYTES,
+                          x->rows +
+                              (size_t)(at / QB_PIECE_BYTES * n_planes + plane) * x->n *
+                                  QB_PIECE_BYTES +
+                              at % QB_PIECE_BYTES,
                           QB_PIECE_BYTES);
             tile_dot8(c + 2 * plane, a, b);
         }
@@ -186,7 +189,7 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
     _Alignas(QB_ALIGN) open_weights open[2];
     opening o = {.w = w, .at = w->data + panel * w->panel_bytes, .n_segments = (size_t)n_segments};
     token_tile last = tiles_of_x[0];
-    float(*last_total)[QB_TILE_ROWS][16] = total[-1];
+    float (*last_total)[QB_TILE_ROWS][16] = total[-1];
     const open_weights *last_open = &open[0];
     vf part[QB_TILE_ROWS];
     for (int m = 0; m < QB_TILE_ROWS; m++)
@@ -279,7 +282,8 @@ QB_INLINE void int_pass(pass_fn pass, float *y, size_t y_stride, const qb_weight
     for (size_t i = 0; i < n; i++)
         for (size_t m = 0; m < own[i].n; m++)
             for (int half = 0; half < 2; half++)
-                vf_store(own[i].y + m * y_stride + 16 * (size_t)half, vf_load(total[1 + i][half][m]));
+                vf_store(own[i].y + m * y_stride + 16 * (size_t)half,
+                         vf_load(total[1 + i][half][m]));
 }
 
 static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, size_t panel,
@@ -298,8 +302,8 @@ static void QB_NAME(gemm_int)(float *y, size_t y_stride, const qb_weights *w, si
     tile_configure(&shapes);
     for (size_t tile = begin, next; tile < end; tile = next) {
         next = QB_MIN(tile + PASS, end);
-        int_pass(pass, y + (qb_tile_begin(x, tile) - qb_tile_begin(x, begin)) * y_stride,
-                 y_stride, w, panel, x, tile, next - tile);
+        int_pass(pass, y + (qb_tile_begin(x, tile) - qb_tile_begin(x, begin)) * y_stride, y_stride,
+                 w, panel, x, tile, next - tile);
     }
     tile_release();
 }

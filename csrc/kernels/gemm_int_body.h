@@ -201,7 +201,7 @@ static void QB_NAME(pick_int)(qb_gemm_kernels *kernels)
         if (!qb_format_is_float((qb_format)f)) {
             kernels->of[QB_MODE_FAITHFUL][f] =
                 (qb_gemm){.fn = QB_NAME(gemm_int), .form = QB_ACT_INT16, .few = QB_FEW_FORM};
-            kernels->of[QB_MODE_FAST][f] = 
+            kernels->of[QB_MODE_FAST][f] =
                 (qb_gemm){.fn = QB_NAME(gemm_int), .form = QB_ACT_INT8, .few = QB_ACT_INT8};
         }
 }

@@ -35,7 +35,7 @@ typedef enum {
     QB_ACT_INT8,   /* tiles of 8-bit integers */
     QB_ACT_ROWS8,  /* tiles of rows: 8-bit integers */
     QB_ACT_ROWS16, /* tiles of rows: 16-bit integers as two planes, the lower bytes (signed) first */
-    QB_ACT_ROWS_BF16,   /* tiles of rows: bf16 */
+    QB_ACT_ROWS_BF16, /* tiles of rows: bf16 */
     QB_ACT_ROWS_BF16X2, /* tiles of rows: two planes of bf16, of which the second is what is missing */
     QB_ACT_COUNT
 } qb_act_form;

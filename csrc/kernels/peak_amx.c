@@ -44,7 +44,8 @@ QB_INLINE uint32_t end(void)
 
 static uint32_t int_products_amx(size_t n_iterations, size_t *n_products)
 {
-    const size_t n = n_iterations / 16 + 1; /* each takes as long as sixteen of other instructions */
+    const size_t n =
+        n_iterations / 16 + 1; /* each takes as long as sixteen of other instructions */
     begin(1);
     for (size_t i = 0; i < n; i++) {
         QB_UNROLL(4)

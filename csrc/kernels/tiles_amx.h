@@ -60,7 +60,10 @@ QB_INLINE void tile_store(const int n, void *p, size_t stride)
     for (size_t i = 0; i < tiles.shapes.rows[n]; i++)
         memcpy((uint8_t *)p + i * stride, tiles.row[n][i], tiles.shapes.row_bytes[n]);
 }
-QB_INLINE void tile_dot8(const int c, const int a, const int b) { emulated_product(c, a, b, false); }
+QB_INLINE void tile_dot8(const int c, const int a, const int b)
+{
+    emulated_product(c, a, b, false);
+}
 QB_INLINE void tile_dot_bf16(const int c, const int a, const int b)
 {
     emulated_product(c, a, b, true);
@@ -75,9 +78,9 @@ QB_INLINE void tile_release(void) { __asm__ volatile("tilerelease"); }
 #define EACH_TILE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 QB_INLINE void tile_zero(const int n)
 {
-#define ONE(i)                                  \
-    case i:                                     \
-        __asm__ volatile("tilezero %%tmm" #i ::); \
+#define ONE(i)                                   \
+    case i:                                      \
+        __asm__ volatile("tilezero %%tmm" #i::); \
         break;
     switch (n) {
         EACH_TILE(ONE)
@@ -88,7 +91,7 @@ QB_INLINE void tile_load(const int n, const void *p, size_t stride)
 {
 #define ONE(i)                                                                             \
     case i:                                                                                \
-        __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #i ::"r"(p), "r"(stride) : "memory"); \
+        __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #i::"r"(p), "r"(stride) : "memory"); \
         break;
     switch (n) {
         EACH_TILE(ONE)
@@ -97,8 +100,8 @@ QB_INLINE void tile_load(const int n, const void *p, size_t stride)
 }
 QB_INLINE void tile_store(const int n, void *p, size_t stride)
 {
-#define ONE(i)                                                                               \
-    case i:                                                                                  \
+#define ONE(i)                                                                                  \
+    case i:                                                                                     \
         __asm__ volatile("tilestored %%tmm" #i ", (%0,%1,1)" ::"r"(p), "r"(stride) : "memory"); \
         break;
     switch (n) {
@@ -107,13 +110,14 @@ QB_INLINE void tile_store(const int n, void *p, size_t stride)
 #undef ONE
 }
 /* Sums in 0 to 3, activations in 2 to 5, weights in 6 and 7. */
-#define EACH_PRODUCT(X)                                                                      \
-    X(0, 2, 6) X(0, 2, 7) X(0, 3, 6) X(0, 3, 7) X(0, 4, 6) X(0, 4, 7) X(0, 5, 6) X(0, 5, 7) \
-    X(1, 2, 6) X(1, 2, 7) X(1, 3, 6) X(1, 3, 7) X(1, 4, 6) X(1, 4, 7) X(1, 5, 6) X(1, 5, 7) \
-    X(2, 4, 6) X(2, 4, 7) X(2, 5, 6) X(2, 5, 7) X(3, 4, 6) X(3, 4, 7) X(3, 5, 6) X(3, 5, 7)
-#define ONE_PRODUCT(name, c, a, b)                                                  \
-    case 64 * c + 8 * a + b:                                                        \
-        __asm__ volatile(name " %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::);            \
+#define EACH_PRODUCT(X)                                                                         \
+    X(0, 2, 6)                                                                                  \
+    X(0, 2, 7) X(0, 3, 6) X(0, 3, 7) X(0, 4, 6) X(0, 4, 7) X(0, 5, 6) X(0, 5, 7) X(1, 2, 6)     \
+        X(1, 2, 7) X(1, 3, 6) X(1, 3, 7) X(1, 4, 6) X(1, 4, 7) X(1, 5, 6) X(1, 5, 7) X(2, 4, 6) \
+            X(2, 4, 7) X(2, 5, 6) X(2, 5, 7) X(3, 4, 6) X(3, 4, 7) X(3, 5, 6) X(3, 5, 7)
+#define ONE_PRODUCT(name, c, a, b)                                      \
+    case 64 * c + 8 * a + b:                                            \
+        __asm__ volatile(name " %%tmm" #b ", %%tmm" #a ", %%tmm" #c::); \
         break;
 QB_INLINE void tile_dot8(const int c, const int a, const int b)
 {
