@@ -175,6 +175,23 @@ QB_INLINE void add_block(float (*total)[16], const vf part[QB_TILE_ROWS], const 
         vf_store(total[m], vf_fma(part[m], vf_set1(scales[m]), vf_load(total[m])));
 }
 
+/* Where the outputs of a tile will be written (1B shape, 512 tokens: 581 to 509 ms). */
+QB_INLINE void fetch_outputs(const token_tile *x, size_t y_stride)
+{
+    for (size_t m = 0; m < x->n; m++) {
+        __builtin_prefetch(x->y + m * y_stride, 1);
+        __builtin_prefetch(x->y + m * y_stride + 16, 1);
+    }
+}
+
+/* To the next block. */
+QB_INLINE void go_on(token_tile *x, const int n_planes, size_t n_segments)
+{
+    x->rows += x->n * QB_BLOCK_LEN * (size_t)n_planes;
+    x->scales += x->n;
+    x->sums += x->n * n_segments;
+}
+
 /* One panel times n tiles of tokens. While the tile unit multiplies a segment, the sums of the last one
  * are stored and those of the one before scaled; while the tiles of tokens pass a block, the next
  * is unpacked. What the first step finds of the one before it goes to total[-1], which nobody reads. */
@@ -184,8 +201,7 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
 {
     const int n_steps = 2 * n_segments;
     const qb_grid *grid = w->grid;
-    /* In one page, or loads and stores that are 4 KB apart would wait for each other. */
-    _Alignas(4096) segment_sums sums[2];
+    _Alignas(QB_ALIGN) segment_sums sums[2];
     _Alignas(QB_ALIGN) open_weights open[2];
     opening o = {.w = w, .at = w->data + panel * w->panel_bytes, .n_segments = (size_t)n_segments};
     token_tile last = tiles_of_x[0];
@@ -224,16 +240,11 @@ QB_INLINE void pass_panel(const int n_segments, const int n_planes, const bool c
             if (b + 1 < grid->n_blocks)
                 QB_NAME(open_units)(&open[(b + 1) % 2], &o, (i + 1) * UNITS / n);
             else
-                for (size_t m = 0; m < x.n; m++) {
-                    __builtin_prefetch(x.y + m * y_stride, 1);
-                    __builtin_prefetch(x.y + m * y_stride + 16, 1);
-                }
+                fetch_outputs(&x, y_stride);
             last = x;
             last_total = total[i];
             last_open = now;
-            tiles_of_x[i].rows += x.n * QB_BLOCK_LEN * (size_t)n_planes;
-            tiles_of_x[i].scales += x.n;
-            tiles_of_x[i].sums += x.n * grid->blocks[b].n_segments;
+            go_on(&tiles_of_x[i], n_planes, grid->blocks[b].n_segments);
         }
     }
 }
