@@ -21,6 +21,7 @@ QB_ISA_BEGIN(QB_TARGET_AMX)
 
 void qb_gemm_pick_amx(qb_gemm_kernels *kernels)
 {
+    qb_gemm_pick_amx_one(kernels);
     pick_int_amx(kernels);
     pick_float_amx(kernels);
 }

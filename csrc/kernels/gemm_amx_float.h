@@ -74,7 +74,7 @@ typedef struct {
 /* A chunk of one or two tiles of tokens, whose sums wait in memory meanwhile. */
 QB_INLINE void multiply_chunk(const int n_w, const int n_x, const int n_tiles, const float_chunk *w,
                               const float_tile_rows *x, float (*sums)[2][QB_TILE_ROWS][16],
-                              bool first)
+                              bool first, bool fetches)
 {
     const size_t piece[2] = {x[0].n * QB_PIECE_BYTES, x[n_tiles - 1].n * QB_PIECE_BYTES};
     const uint8_t *rows[2] = {x[0].rows, x[n_tiles - 1].rows};
@@ -85,6 +85,8 @@ QB_INLINE void multiply_chunk(const int n_w, const int n_x, const int n_tiles, c
         else
             tile_load(i, sums[i / 2][i % 2], TILE_ROW_BYTES);
     for (size_t k = 0; k < w->n_products; k++) {
+        for (int line = 0; fetches && line < PRODUCT_BYTES; line += 64)
+            __builtin_prefetch(weights[0] + QB_PREFETCH + line);
         for (int plane = 0; plane < n_w; plane++) {
             tile_load(6, weights[plane], 2 * TILE_ROW_BYTES);
             tile_load(7, weights[plane] + TILE_ROW_BYTES, 2 * TILE_ROW_BYTES);
@@ -123,9 +125,9 @@ QB_INLINE void float_pass(const qb_format format, const int n_x, float *y, size_
                                              QB_MIN(w->n_cols - col, chunk_len(format)));
         size_t i = 0;
         for (; i + 2 <= n; i += 2)
-            multiply_chunk(n_w, n_x, 2, &chunk, own + i, sums + i, col == 0);
+            multiply_chunk(n_w, n_x, 2, &chunk, own + i, sums + i, col == 0, n_w == 1 && i == 0);
         if (i < n)
-            multiply_chunk(n_w, n_x, 1, &chunk, own + i, sums + i, col == 0);
+            multiply_chunk(n_w, n_x, 1, &chunk, own + i, sums + i, col == 0, n_w == 1 && i == 0);
         for (i = 0; i < n; i++)
             own[i].rows += own[i].n * chunk_len(format) * 2 * (size_t)n_x;
     }

@@ -10,11 +10,15 @@
  *                         c[..][m][h] += a unit of codes times 8-bit activations, or their planes
  * Order of summation: kernels.h. */
 
-/* One token reads one stream, which the machine's own prefetcher follows better in huge pages (shares
- * of the read bandwidth in turns: 4 bits 109 % as against 98, 8 bits 107 and 97). */
+/* One token reads one stream, which the prefetcher of Zen follows better in huge pages (shares of the
+ * read bandwidth in turns: 4 bits 109 % as against 98, 8 bits 107 and 97). Sapphire Rapids' does not:
+ * see gemm_amx_one.c. */
+#ifndef QB_FETCH_FROM
+#define QB_FETCH_FROM 2 /* tokens */
+#endif
 #define QB_FETCH(M, address)             \
     do {                                 \
-        if ((M) > 1)                     \
+        if ((M) >= QB_FETCH_FROM)        \
             __builtin_prefetch(address); \
     } while (0)
 

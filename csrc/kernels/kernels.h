@@ -134,6 +134,7 @@ typedef struct {
     qb_gemm_fn fn;
     qb_act_form form; /* what fn reads */
     qb_act_form few;  /* what it reads of at most QB_FEW_TOKENS */
+    qb_gemm_fn one_fn; /* for one token, where a tier has something of its own; or NULL */
     /* For QB_MANY_TOKENS and more, where a tier has something of its own for them; or NULL. */
     qb_gemm_fn many_fn;
     qb_act_form many;
@@ -142,6 +143,8 @@ typedef struct {
 /* The kernel that reads such activations. */
 QB_INLINE qb_gemm_fn qb_gemm_fn_of(const qb_gemm *gemm, const qb_acts *x)
 {
+    if (gemm->one_fn != NULL && x->n_tokens == 1)
+        return gemm->one_fn;
     return gemm->many_fn != NULL && x->form == gemm->many ? gemm->many_fn : gemm->fn;
 }
 
@@ -281,6 +284,7 @@ void qb_gemm_pick_avx512bf16(qb_gemm_kernels *kernels);
 void qb_attn_pick_avx512bf16(qb_attn_kernels *kernels);
 void qb_peak_pick_avx512bf16(qb_peak_kernels *kernels);
 void qb_gemm_pick_amx(qb_gemm_kernels *kernels);
+void qb_gemm_pick_amx_one(qb_gemm_kernels *kernels);
 void qb_attn_pick_amx(qb_attn_kernels *kernels);
 void qb_peak_pick_amx(qb_peak_kernels *kernels);
 #endif
