@@ -13,6 +13,7 @@ typedef struct {
     float scales[2][QB_MAX_SEGMENTS][16];
     int32_t zeros[2][QB_MAX_SEGMENTS][16]; /* q8a: less 128 */
     vi zero_bytes[2];                      /* of the segment that is being unpacked */
+    size_t n_segments;                     /* that are there */
 } open_weights;
 
 /* Unpacks a panel unit by unit. */
@@ -82,6 +83,7 @@ QB_INLINE void open_units(const unsigned bits, open_weights *out, opening *o, si
     }
     if (end < UNITS)
         return;
+    out->n_segments = block->n_segments;
     for (size_t s = block->n_segments; s < o->n_segments; s++) /* the last block may have fewer */
         for (int half = 0; half < 2; half++) {
             vf_store(out->scales[half][s], vf_set1(0.0f));
@@ -156,14 +158,15 @@ QB_INLINE void add_segment(const int n_planes, const bool corrects, vf part[QB_T
                            const int half, const int s)
 {
     const vf scale = vf_load(w->scales[half][s]);
+    const size_t own = (size_t)s < w->n_segments ? (size_t)s * x->n : 0;
     QB_UNROLL(16)
     for (int m = 0; m < QB_TILE_ROWS; m++) {
         vi sum = vi_load(sums[0][m]);
         if (n_planes == 2)
             sum = vi_add(sum, vi_shl(vi_load(sums[1][m]), 8));
         if (corrects)
-            sum = vi_add(sum, vi_mul(vi_load(w->zeros[half][s]),
-                                     vi_set1(x->sums[(size_t)s * x->n + (size_t)m])));
+            sum =
+                vi_add(sum, vi_mul(vi_load(w->zeros[half][s]), vi_set1(x->sums[own + (size_t)m])));
         part[m] = vf_fma(vi_to_f32(sum), scale, s == 0 ? vf_set1(0.0f) : part[m]);
     }
 }
