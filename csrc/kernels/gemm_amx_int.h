@@ -6,10 +6,10 @@
 /* Tiles of tokens in one pass over a panel: their totals stay near. */
 enum { PASS = 16, UNITS = QB_BLOCK_LEN / QB_UNIT_LEN };
 
-/* A block of weights. Segments that it has not are zeros. */
+/* A block of weights, by half of the panel: steps of 4 positions of 16 rows. Segments that it has not are
+ * zeros. */
 typedef struct {
-    int8_t codes[2][QB_BLOCK_LEN / QB_STEP_LEN]
-                [TILE_ROW_BYTES]; /* by half: 4 positions of 16 rows */
+    int8_t codes[2][QB_BLOCK_LEN / QB_STEP_LEN][TILE_ROW_BYTES];
     float scales[2][QB_MAX_SEGMENTS][16];
     int32_t zeros[2][QB_MAX_SEGMENTS][16]; /* q8a: less 128 */
     vi zero_bytes[2];                      /* of the segment that is being unpacked */
