@@ -71,11 +71,13 @@ mutants: build  ## show that the tests fail when the code is wrong
 bench: build  ## time the engine on the test model
 	$(BIN)/python -m benchmarks.bench_engine
 
-# In an environment of their own, because they bring their own versions of everything.
+# In an environment of their own, because they bring their own versions of everything. The flags are for
+# llama.cpp on a processor with AMX: gcc 12 takes what it writes to a tile configuration for dead stores
+# (its intrinsic names the first 8 bytes only), and the process dies in its first product.
 peers: $(STAMP)-venv  ## install the engines that benchmarks compare with (minutes: one is compiled)
 	test -x .venv-peers/bin/pip || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])' | xargs .venv-peers/bin/pip install --quiet --disable-pip-version-check
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])' | CMAKE_ARGS="-DCMAKE_CXX_FLAGS='-fno-tree-dse -fno-dse'" xargs .venv-peers/bin/pip install --quiet --disable-pip-version-check
 
 # The instrumented core lives in a tree of its own; PYTHONPATH puts that before the editable install.
 asan: $(STAMP)-test  ## the tests of the C core under the address and undefined-behaviour sanitizers

@@ -77,22 +77,29 @@ def measure(
     path = shapes.FOLDER / "pairs.json"
     path.write_text(json.dumps(pairs))
     entries = [entry for entry in ENTRIES if peers or entry.name != LM_EVAL]
-    started = contest.start(entries, shapes.folder(SHAPE), threads)
+    everybody = contest.start(entries, shapes.folder(SHAPE), threads)
+    started = list(everybody)
     seconds: dict[str, list[float]] = {contestant.name: [] for contestant in started}
     answers: dict[str, list[float]] = {}
 
     def ask(contestant: Contestant) -> None:
-        taken, answers[contestant.name] = contestant.ask("score", pairs=str(path))
-        seconds[contestant.name].append(taken)
+        try:
+            taken, answers[contestant.name] = contestant.ask("score", pairs=str(path))
+            seconds[contestant.name].append(taken)
+        except contest.Dropout as error:
+            print(f"left out: {error}")
+            started.remove(contestant)
+            del seconds[contestant.name]
+            answers.pop(contestant.name, None)
 
     try:
         for number in range(rounds):
-            for contestant in started:
+            for contestant in list(started):
                 # Minutes a round: once is enough, in the middle of the others.
                 if contestant.name != LM_EVAL or number == rounds // 2:
                     ask(contestant)
     finally:
-        for contestant in started:
+        for contestant in everybody:
             contestant.close()
     alike = {
         name: agreement(found, answers[LM_EVAL])

@@ -14,6 +14,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks import contest, shapes
+from benchmarks.bench_kernels import Ceilings
 from benchmarks.contest import Entry
 from benchmarks.harness import machine
 from qbench import core
@@ -63,10 +64,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print(machine(), f"{options.threads} threads")
-    before = core.measure_peaks(options.threads)
+    before = Ceilings.measure(options.threads)
     seconds = measure(options.shape, options.tokens, options.rounds, options.threads, options.only)
     products = products_per_token(options.shape)
-    print(f"{options.shape}, {options.tokens} tokens; int8 peak {before.int_gmacs:.0f} GMAC/s")
+    print(f"{options.shape}, {options.tokens} tokens; peaks before: {before.text()}")
     for name, taken in seconds.items():
         best, usual = options.tokens / min(taken), options.tokens / statistics.median(taken)
         against = {

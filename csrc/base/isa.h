@@ -9,13 +9,15 @@
 #include "base/base.h"
 
 /* name, bit, text. avx2 includes FMA and F16C; avxvnni adds byte products to it; avx512 is F, BW, DQ,
- * VL and VNNI (not necessarily avxvnni); avx512bf16 adds products of bf16. */
-#define QB_ISA_LIST(X)       \
-    X(SCALAR, 0, "scalar")   \
-    X(AVX2, 1, "avx2")       \
-    X(AVXVNNI, 2, "avxvnni") \
-    X(AVX512, 3, "avx512")   \
-    X(AVX512BF16, 4, "avx512bf16")
+ * VL and VNNI (not necessarily avxvnni); avx512bf16 adds products of bf16, amx
+ * products of tiles (16 rows of 64 bytes) of bytes and of bf16. */
+#define QB_ISA_LIST(X)             \
+    X(SCALAR, 0, "scalar")         \
+    X(AVX2, 1, "avx2")             \
+    X(AVXVNNI, 2, "avxvnni")       \
+    X(AVX512, 3, "avx512")         \
+    X(AVX512BF16, 4, "avx512bf16") \
+    X(AMX, 5, "amx")
 
 typedef enum {
 #define QB_ISA_ENUM(name, bit, text) QB_ISA_##name = bit,
@@ -38,5 +40,6 @@ typedef enum {
 #define QB_TARGET_AVX2 "avx2,fma,f16c,bmi2"
 #define QB_TARGET_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi2"
 #define QB_TARGET_AVX512BF16 QB_TARGET_AVX512 ",avx512bf16"
+#define QB_TARGET_AMX QB_TARGET_AVX512BF16 ",amx-tile,amx-int8,amx-bf16"
 
 #endif

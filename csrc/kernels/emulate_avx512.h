@@ -13,6 +13,8 @@
 #define QB_TARGET_AVX512 QB_TARGET_AVX2
 #undef QB_TARGET_AVX512BF16
 #define QB_TARGET_AVX512BF16 QB_TARGET_AVX2
+#undef QB_TARGET_AMX
+#define QB_TARGET_AMX QB_TARGET_AVX2
 #undef QB_UNROLL /* lanes are loops */
 #define QB_UNROLL(n)
 #define QB_OPAQUE(a) __asm__ volatile("" ::"r"(&(a)) : "memory")
@@ -112,6 +114,14 @@ QB_INLINE __m512i emulated_shift_epi16(__m512i a, int left)
     return r.si;
 }
 
+QB_INLINE __m512i emulated_sub_epi8(__m512i a, __m512i b)
+{
+    emulated r = {.si = a};
+    for (int n = 0; n < 64; n++)
+        r.b[n] = (uint8_t)(r.b[n] - ((emulated){.si = b}).b[n]);
+    return r.si;
+}
+
 QB_INLINE __m512i emulated_set1_epi8(char a)
 {
     emulated r;
@@ -160,6 +170,7 @@ QB_INLINE void emulated_store(void *p, __m512i a) { memcpy(p, &a, sizeof a); }
 #define _mm512_cvttps_epi32 emulated_cvttps_epi32
 #define _mm512_add_epi32 emulated_add_epi32
 #define _mm512_sub_epi32 emulated_sub_epi32
+#define _mm512_sub_epi8 emulated_sub_epi8
 #define _mm512_mullo_epi32 emulated_mullo_epi32
 #define _mm512_and_si512 emulated_and_si512
 #define _mm512_xor_si512 emulated_xor_si512

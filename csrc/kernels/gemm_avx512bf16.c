@@ -93,7 +93,8 @@ static void QB_NAME(gemm_pairs)(float *y, size_t y_stride, const qb_weights *w, 
 
 void qb_gemm_pick_avx512bf16(qb_gemm_kernels *kernels)
 {
-    kernels->of[QB_MODE_FAST][QB_BF16] = (qb_gemm){QB_NAME(gemm_pairs), QB_ACT_PAIRS, QB_ACT_PAIRS};
+    kernels->of[QB_MODE_FAST][QB_BF16] =
+        (qb_gemm){.fn = QB_NAME(gemm_pairs), .form = QB_ACT_PAIRS, .few = QB_ACT_PAIRS};
 }
 QB_ISA_END
 #else

@@ -17,6 +17,14 @@ QB_INLINE vi shift_right(vi v, const int n)
     return n > 0 ? vi_shr16(v, n) : n < 0 ? vi_shl16(v, -n) : v;
 }
 
+QB_INLINE vf load_scales(const uint8_t *p, qb_scale_type type, int half)
+{
+    if (type == QB_SCALE_F32)
+        return vf_load((const float *)(const void *)p + 16 * half);
+    const uint16_t *q = (const uint16_t *)(const void *)p + 16 * half;
+    return type == QB_SCALE_F16 ? vf_load_f16(q) : vf_load_bf16(q);
+}
+
 /* Where both halves come from one vector. */
 QB_INLINE vi load_once(const int width, const uint8_t *p)
 {

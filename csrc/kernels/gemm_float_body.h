@@ -223,6 +223,7 @@ static void QB_NAME(pick_float)(qb_gemm_kernels *kernels)
                                      [QB_MODE_FAITHFUL] = rounds ? QB_ACT_BF16X2 : QB_ACT_F32,
                                      [QB_MODE_FAST] = rounds ? QB_ACT_BF16 : QB_ACT_F32};
         for (int mode = 0; mode < QB_MODE_COUNT; mode++)
-            kernels->of[mode][f] = (qb_gemm){QB_NAME(gemm_float), forms[mode], forms[mode]};
+            kernels->of[mode][f] =
+                (qb_gemm){.fn = QB_NAME(gemm_float), .form = forms[mode], .few = forms[mode]};
     }
 }

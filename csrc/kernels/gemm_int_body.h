@@ -10,11 +10,15 @@
  *                         c[..][m][h] += a unit of codes times 8-bit activations, or their planes
  * Order of summation: kernels.h. */
 
-/* One token reads one stream, which the machine's own prefetcher follows better in huge pages (shares
- * of the read bandwidth in turns: 4 bits 109 % as against 98, 8 bits 107 and 97). */
+/* One token reads one stream, which the prefetcher of Zen follows better in huge pages (shares of the
+ * read bandwidth in turns: 4 bits 109 % as against 98, 8 bits 107 and 97). Sapphire Rapids' does not:
+ * see gemm_amx_one.c. */
+#ifndef QB_FETCH_FROM
+#define QB_FETCH_FROM 2 /* tokens */
+#endif
 #define QB_FETCH(M, address)             \
     do {                                 \
-        if ((M) > 1)                     \
+        if ((M) >= QB_FETCH_FROM)        \
             __builtin_prefetch(address); \
     } while (0)
 
@@ -36,14 +40,6 @@ QB_INLINE void unit16(const unsigned bits, const int M, vi (*c)[QB_INT_TILE][QB_
                 sums[h] = dot16(sums[h], codes[h], pair);
         }
     }
-}
-
-QB_INLINE vf load_scales(const uint8_t *p, qb_scale_type type, int half)
-{
-    if (type == QB_SCALE_F32)
-        return vf_load((const float *)(const void *)p + 16 * half);
-    const uint16_t *q = (const uint16_t *)(const void *)p + 16 * half;
-    return type == QB_SCALE_F16 ? vf_load_f16(q) : vf_load_bf16(q);
 }
 
 /* The weights' stream of one panel, and one tile of activations. */
@@ -208,7 +204,8 @@ static void QB_NAME(pick_int)(qb_gemm_kernels *kernels)
     for (int f = 0; f < QB_FORMAT_COUNT; f++)
         if (!qb_format_is_float((qb_format)f)) {
             kernels->of[QB_MODE_FAITHFUL][f] =
-                (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT16, QB_FEW_FORM};
-            kernels->of[QB_MODE_FAST][f] = (qb_gemm){QB_NAME(gemm_int), QB_ACT_INT8, QB_ACT_INT8};
+                (qb_gemm){.fn = QB_NAME(gemm_int), .form = QB_ACT_INT16, .few = QB_FEW_FORM};
+            kernels->of[QB_MODE_FAST][f] =
+                (qb_gemm){.fn = QB_NAME(gemm_int), .form = QB_ACT_INT8, .few = QB_ACT_INT8};
         }
 }

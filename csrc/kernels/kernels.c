@@ -29,6 +29,11 @@ qb_status qb_kernels_init(qb_kernels *kernels, qb_isa isa)
         qb_attn_pick_avx512bf16(&kernels->attn);
         qb_peak_pick_avx512bf16(&kernels->peak);
     }
+    if (isa >= QB_ISA_AMX) {
+        qb_gemm_pick_amx(&kernels->gemm);
+        qb_attn_pick_amx(&kernels->attn);
+        qb_peak_pick_amx(&kernels->peak);
+    }
 #endif
     return QB_OK;
 }

@@ -33,6 +33,10 @@ typedef enum {
     QB_ACT_INT16,  /* tiles of 16-bit integers, four positions in the order 0 2 1 3 */
     QB_ACT_PLANES, /* tiles of 16-bit integers: 16 lower bytes, signed, and 16 upper ones */
     QB_ACT_INT8,   /* tiles of 8-bit integers */
+    QB_ACT_ROWS8,  /* tiles of rows: 8-bit integers */
+    QB_ACT_ROWS16, /* tiles of rows: 16-bit integers as two planes, the lower bytes (signed) first */
+    QB_ACT_ROWS_BF16, /* tiles of rows: bf16 */
+    QB_ACT_ROWS_BF16X2, /* tiles of rows: two planes of bf16, of which the second is what is missing */
     QB_ACT_COUNT
 } qb_act_form;
 
@@ -42,6 +46,13 @@ typedef enum {
  * same few cache lines (4 bits, fast: 80 % of the peak in rows, 82 % in tiles; two planes of faithful: 38
  * and 42 %). Scales (block, token) and sums (segment, token) lie by tile as well. */
 enum { QB_TILE = 6, QB_LONE_TILE = 8 };
+
+/* A tile of rows is up to 16 tokens, as AMX takes them: pieces of 64 bytes of each token one after
+ * another, of one plane and then the other, so that 1 KB is one operand (rows that lie apart reach 73 %
+ * of the peak from the second-level cache, these 92). bf16: 32 inputs a piece, zeros behind the last.
+ * Integers: two pieces a block, in which segments lie qb_row_pitch apart; what is between them is
+ * undefined. Behind the last tile are QB_TILE_ROWS pieces that may be read. */
+enum { QB_TILE_ROWS = 16, QB_PIECE_BYTES = 64 };
 
 /* Bytes ahead in the weights' stream: 1.3 to 2.5 times as fast at 2 to 16 tokens, nothing at 512; 2 KB
  * are too near, 36 KB too far. */
@@ -58,6 +69,7 @@ typedef struct {
 } qb_acts;
 
 QB_INLINE bool qb_act_in_tiles(qb_act_form form) { return form >= QB_ACT_PAIRS; }
+QB_INLINE bool qb_act_in_rows(qb_act_form form) { return form >= QB_ACT_ROWS8; }
 
 /* Bytes of a unit of one token. */
 QB_INLINE size_t qb_act_unit_bytes(qb_act_form form)
@@ -65,10 +77,37 @@ QB_INLINE size_t qb_act_unit_bytes(qb_act_form form)
     return form == QB_ACT_INT8 ? QB_UNIT_LEN : 2 * QB_UNIT_LEN;
 }
 
+/* Positions of a tile of rows from a segment to the next: 16, 32, 64 or 128. */
+QB_INLINE size_t qb_row_pitch(const qb_grid *grid)
+{
+    const size_t length = grid->segments[0].n_pos;
+    return length <= 32 ? length : length <= 64 ? 64 : 128;
+}
+QB_INLINE size_t qb_act_planes(qb_act_form form)
+{
+    return form == QB_ACT_ROWS16 || form == QB_ACT_ROWS_BF16X2 ? 2 : 1;
+}
+
+/* Bytes of one token: units one after another, or rows. */
+QB_INLINE size_t qb_act_bytes(qb_act_form form, const qb_grid *grid)
+{
+    if (qb_act_in_rows(form))
+        return grid->n_blocks * QB_BLOCK_LEN * qb_act_planes(form) *
+               (form >= QB_ACT_ROWS_BF16 ? 2 : 1);
+    return grid->n_positions / QB_UNIT_LEN * qb_act_unit_bytes(form);
+}
+
+/* Tokens of a tile, at most. */
+QB_INLINE size_t qb_tile_tokens(qb_act_form form, size_t n_tokens)
+{
+    if (qb_act_in_rows(form))
+        return QB_TILE_ROWS;
+    return form == QB_ACT_PAIRS || n_tokens <= QB_LONE_TILE ? QB_LONE_TILE : QB_TILE;
+}
+
 QB_INLINE size_t qb_n_tiles(qb_act_form form, size_t n_tokens)
 {
-    const bool large = form == QB_ACT_PAIRS || n_tokens <= QB_LONE_TILE;
-    return qb_ceil_div(n_tokens, (size_t)(large ? QB_LONE_TILE : QB_TILE));
+    return qb_ceil_div(n_tokens, qb_tile_tokens(form, n_tokens));
 }
 
 /* First token of tile i, which may be one behind the last: 13 tokens are tiles of 5, 4, 4. */
@@ -87,11 +126,27 @@ typedef void (*qb_gemm_fn)(float *y, size_t y_stride, const qb_weights *w, size_
  * from 3 tokens on, slower from 6). */
 enum { QB_FEW_TOKENS = 2 };
 
+/* So many that unpacking the weights for tiles pays (AMX beside vpdpbusd, groups of 32: 0.6 to 1.1 times as
+ * fast at 8 and 12 tokens, 1.1 to 1.5 at 16). */
+enum { QB_MANY_TOKENS = 16 };
+
 typedef struct {
     qb_gemm_fn fn;
     qb_act_form form; /* what fn reads */
     qb_act_form few;  /* what it reads of at most QB_FEW_TOKENS */
+    qb_gemm_fn one_fn; /* for one token, where a tier has something of its own; or NULL */
+    /* For QB_MANY_TOKENS and more, where a tier has something of its own for them; or NULL. */
+    qb_gemm_fn many_fn;
+    qb_act_form many;
 } qb_gemm;
+
+/* The kernel that reads such activations. */
+QB_INLINE qb_gemm_fn qb_gemm_fn_of(const qb_gemm *gemm, const qb_acts *x)
+{
+    if (gemm->one_fn != NULL && x->n_tokens == 1)
+        return gemm->one_fn;
+    return gemm->many_fn != NULL && x->form == gemm->many ? gemm->many_fn : gemm->fn;
+}
 
 typedef struct {
     qb_gemm of[QB_MODE_COUNT][QB_FORMAT_COUNT];
@@ -99,8 +154,8 @@ typedef struct {
 
 /* Where one token's activations go. */
 typedef struct {
-    uint8_t *units; /* its row, or its first unit */
-    size_t unit_stride;
+    uint8_t *units;     /* its row, or its first unit or piece */
+    size_t unit_stride; /* to the next */
     float *scales;
     int32_t *sums;
     size_t stride; /* of scales and sums */
@@ -228,6 +283,10 @@ QB_DECLARE_TIER(avx512)
 void qb_gemm_pick_avx512bf16(qb_gemm_kernels *kernels);
 void qb_attn_pick_avx512bf16(qb_attn_kernels *kernels);
 void qb_peak_pick_avx512bf16(qb_peak_kernels *kernels);
+void qb_gemm_pick_amx(qb_gemm_kernels *kernels);
+void qb_gemm_pick_amx_one(qb_gemm_kernels *kernels);
+void qb_attn_pick_amx(qb_attn_kernels *kernels);
+void qb_peak_pick_amx(qb_peak_kernels *kernels);
 #endif
 
 #endif

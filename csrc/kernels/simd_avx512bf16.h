@@ -2,7 +2,9 @@
 #ifndef QB_SIMD_AVX512BF16_H
 #define QB_SIMD_AVX512BF16_H
 
+#ifndef QB_NAME
 #define QB_NAME(name) name##_avx512bf16
+#endif
 #include "kernels/simd_avx512.h"
 
 /* acc + two products a lane, summed in float32; subnormal numbers count as zero. */

@@ -3,9 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Tiles of rows that a chunk meets together: at most 32 rows, whose logits stay in the second-level
- * cache. */
-enum { TILES = 4, ROWS = TILES * QB_LONE_TILE };
+/* Rows that a chunk meets together, whose logits stay in the second-level cache. */
+enum { ROWS = 32 };
 
 typedef struct {
     float max, sum; /* sum of exp(logit - max) over the chunk */
@@ -116,17 +115,23 @@ static void reduce_chunk(const qb_kernels *kernels, const qb_scored *scored, con
         memcpy(scored->logits + row * n_vocab + begin, logits, n * sizeof(float));
 }
 
+/* The tiles of at most ROWS rows. */
+static size_t tiles_of(const qb_acts *acts)
+{
+    return ROWS / QB_MAX(qb_tile_tokens(acts->form, acts->n_tokens), (size_t)QB_LONE_TILE);
+}
+
 /* Logits of a few tiles of rows against one chunk of the vocabulary. */
 static void sweep_chunk(const qb_kernels *kernels, const qb_gemm *gemm, const qb_weights *w,
                         const qb_acts *acts, const qb_logit_rule *rule, const qb_scored *scored,
                         size_t chunk, size_t tile, const partials *out, float *logits)
 {
     const size_t begin = chunk * QB_HEAD_CHUNK, end = QB_MIN(w->n_rows, begin + QB_HEAD_CHUNK);
-    const size_t tile_end = QB_MIN(tile + TILES, acts->n_tiles);
+    const size_t tile_end = QB_MIN(tile + tiles_of(acts), acts->n_tiles);
+    const qb_gemm_fn fn = qb_gemm_fn_of(gemm, acts);
     const size_t first = qb_tile_begin(acts, tile), n = qb_tile_begin(acts, tile_end) - first;
     for (size_t panel = begin / QB_PANEL_ROWS; panel * QB_PANEL_ROWS < end; panel++)
-        gemm->fn(logits + panel * QB_PANEL_ROWS - begin, QB_HEAD_CHUNK, w, panel, acts, tile,
-                 tile_end);
+        fn(logits + panel * QB_PANEL_ROWS - begin, QB_HEAD_CHUNK, w, panel, acts, tile, tile_end);
     for (size_t i = 0; i < n; i++) {
         apply_rule(kernels, rule, logits + i * QB_HEAD_CHUNK, begin, end - begin);
         reduce_chunk(kernels, scored, out, w->n_rows, chunk, first + i, logits + i * QB_HEAD_CHUNK);
@@ -198,13 +203,13 @@ void qb_head(qb_worker worker, const qb_kernels *kernels, qb_mode mode, const qb
     const qb_acts acts =
         qb_acts_prepare(worker, kernels, qb_gemm_form(gemm, scored->n_rows), w->grid, rows,
                         (qb_span){0, scored->n_rows}, own, &buffers->acts);
-    const size_t n_groups = qb_ceil_div(acts.n_tiles, TILES);
+    const size_t tiles = tiles_of(&acts), n_groups = qb_ceil_div(acts.n_tiles, tiles);
     const partials found = partials_of(buffers);
     size_t begin, end;
     qb_team_barrier(worker);
     qb_worker_range(worker, n_chunks * n_groups, &begin, &end);
     for (size_t unit = begin; unit < end && !qb_team_cancelled(worker); unit++)
-        sweep_chunk(kernels, gemm, w, &acts, rule, scored, unit / n_groups, unit % n_groups * TILES,
+        sweep_chunk(kernels, gemm, w, &acts, rule, scored, unit / n_groups, unit % n_groups * tiles,
                     &found, scratch->data);
     qb_team_barrier(worker);
     qb_worker_range(worker, scored->n_rows, &begin, &end);

@@ -16,7 +16,7 @@ import pytest
 from qbench import core
 
 TIERS = [name for name, _ in core.isa_tiers()]
-WIDE = {"scalar": "xmm", "avx2": "ymm", "avxvnni": "ymm", "avx512": "zmm", "avx512bf16": "zmm"}
+WIDE = dict.fromkeys(TIERS, "zmm") | {"scalar": "xmm", "avx2": "ymm", "avxvnni": "ymm"}
 PRODUCTS = re.compile(r"vpdpbusd|vpdpwssd|vdpbf16ps|vpmaddwd|vpmaddubsw")
 COPY = re.compile(r"vmov\w+\s+%([xyz]mm)\d+,%\1\d+$")
 
@@ -103,6 +103,19 @@ def test_no_function_holds_registers_wider_than_its_tier(
                 n_wide += 1
                 assert register <= widest, (name, instruction.text)
     assert n_wide > 0
+
+
+def test_tiles_are_used_by_their_tier_alone_and_released(
+    functions: dict[str, list[Instruction]],
+) -> None:
+    configured = []
+    for name, body in functions.items():
+        tiles = [i.text for i in body if re.search(r"%tmm|tilecfg|tilerelease", i.text)]
+        assert not tiles or tier_of(name) == "amx", (name, tiles[0])
+        if any("ldtilecfg" in text for text in tiles):
+            configured.append(name)
+            assert any("tilerelease" in text for text in tiles), name
+    assert len(configured) >= 5
 
 
 def test_no_evex_instruction_below_avx512(functions: dict[str, list[Instruction]]) -> None:

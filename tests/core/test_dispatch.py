@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from core.builders import FLOAT_FORMATS, TIERS, pack
+from core.builders import FLOAT_FORMATS, INTEGER_FORMATS, TIERS, pack
 from core.scripts import environment
 
 from qbench import core
@@ -40,6 +41,7 @@ def test_tiers_are_listed_in_ascending_order() -> None:
         "avxvnni": "avx2",
         "avx512": "avx2",
         "avx512bf16": "avx512",
+        "amx": "avx512bf16",
     }
     here = dict(core.isa_tiers())
     assert list(here) == list(below) and here["scalar"]
@@ -70,7 +72,7 @@ def test_an_unknown_name_is_an_error_that_says_what_there_is(name: str) -> None:
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ImportError: QBENCH_ISA={name}: this machine offers up to")
-    assert f"'{TIERS[-1]}'" in last and "(tiers: scalar avx2 avxvnni avx512 avx512bf16)" in last
+    assert f"'{TIERS[-1]}'" in last and "(tiers: scalar avx2 avxvnni avx512 avx512bf16 amx)" in last
 
 
 def test_a_tier_that_the_machine_lacks_is_refused(rng: np.random.Generator) -> None:
@@ -94,6 +96,22 @@ def test_float_tiers_are_not_one_another(rng: np.random.Generator) -> None:
     x = rng.normal(size=(4, 300)).astype(np.float32)
     scalar, fused = (core.matmul(x, packed.tensor, mode="exact", isa=t) for t in TIERS[:2])
     assert (scalar != fused).any()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_has_every_tier(rng: np.random.Generator) -> None:
+    # What a process had to ask for (the registers of amx), its children have as well.
+    packed = pack(rng, INTEGER_FORMATS[0], (40, 70), 32)
+    x = rng.normal(size=(20, 70)).astype(np.float32)
+    expected = {tier: core.matmul(x, packed.tensor, isa=tier) for tier in TIERS}
+    child = os.fork()
+    if child == 0:
+        alike = all(
+            np.array_equal(core.matmul(x, packed.tensor, isa=tier), expected[tier])
+            for tier in TIERS
+        )
+        os._exit(0 if alike else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_what_was_built() -> None:

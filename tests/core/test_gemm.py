@@ -116,12 +116,41 @@ def test_a_row_does_not_see_its_neighbours(
         np.testing.assert_array_equal(found, alone)
 
 
-def test_many_tokens_go_in_blocks(rng: np.random.Generator) -> None:
-    packed = pack(rng, INTEGER_FORMATS[3], (40, 64), 32)
-    x = rng.normal(size=(200, 64)).astype(np.float32)
+@pytest.mark.parametrize("fmt", [*FLOAT_FORMATS, INTEGER_FORMATS[3]], ids=lambda f: f.name)
+def test_many_tokens_go_in_blocks(fmt: core.WeightFormat, rng: np.random.Generator) -> None:
+    packed = pack(rng, fmt, (40, 64), 32)
+    x = rng.normal(size=(300, 64)).astype(np.float32)
     for mode in core.MODES:
         alone = np.concatenate([core.matmul(r[None], packed.tensor, mode=mode) for r in x])
-        np.testing.assert_array_equal(core.matmul(x, packed.tensor, mode=mode, threads=2), alone)
+        for threads in (1, 2):
+            found = core.matmul(x, packed.tensor, mode=mode, threads=threads)
+            np.testing.assert_array_equal(found, alone)
+
+
+def test_inputs_wider_than_a_cache(rng: np.random.Generator) -> None:
+    # So many that the tokens of a block are fewer: they are counted by their bytes.
+    for fmt, group in ((INTEGER_FORMATS[2], 128), (FLOAT_FORMATS[2], 9000)):
+        packed = pack(rng, fmt, (33, 9000), group)
+        x = rng.normal(size=(150, 9000)).astype(np.float32)
+        for mode in ("faithful", "fast"):
+            alone = [core.matmul(x[i : i + 1], packed.tensor, mode=mode)[0] for i in (0, 77, 149)]
+            found = core.matmul(x, packed.tensor, mode=mode)
+            np.testing.assert_array_equal(found[[0, 77, 149]], alone)
+
+
+@pytest.mark.parametrize("fmt", INTEGER_FORMATS, ids=lambda f: f.name)
+def test_many_tokens_are_the_same_on_every_tier(
+    fmt: core.WeightFormat, rng: np.random.Generator
+) -> None:
+    # Groups of which 1, 2, 4 or 8 make a block, whole ones and others; last blocks with fewer.
+    for group in (1, 16, 17, 32, 40, 48, 64, 65, 100, 128, 200):
+        for n_inputs, n_tokens in ((203, 17), (259, 33)):
+            packed = pack_codes(rng, fmt, (35, n_inputs), group, "bf16")
+            x = rng.normal(size=(n_tokens, n_inputs)).astype(np.float32)
+            for mode in ("faithful", "fast"):
+                first, *others = (core.matmul(x, packed.tensor, mode=mode, isa=t) for t in TIERS)
+                for tier, other in zip(TIERS[1:], others, strict=True):
+                    np.testing.assert_array_equal(other, first, err_msg=f"{tier} {group} {mode}")
 
 
 @pytest.mark.parametrize("fmt", INTEGER_FORMATS, ids=lambda f: f.name)
