@@ -132,8 +132,8 @@ enum { QB_MANY_TOKENS = 16 };
 
 typedef struct {
     qb_gemm_fn fn;
-    qb_act_form form; /* what fn reads */
-    qb_act_form few;  /* what it reads of at most QB_FEW_TOKENS */
+    qb_act_form form;  /* what fn reads */
+    qb_act_form few;   /* what it reads of at most QB_FEW_TOKENS */
     qb_gemm_fn one_fn; /* for one token, where a tier has something of its own; or NULL */
     /* For QB_MANY_TOKENS and more, where a tier has something of its own for them; or NULL. */
     qb_gemm_fn many_fn;

@@ -9,13 +9,13 @@
 
 /* Of a layer. router, shared_gate: of a mixture of experts; kv_a, kv_b: keys and values through a latent
  * vector (DeepSeek's multi-head latent attention), in place of k and v. */
-#define QB_LAYER_MATRICES(X)                                                      \
-    X(Q, q)                                                                       \
-    X(K, k)                                                                       \
-    X(V, v)                                                                       \
-    X(KV_A, kv_a)                                                                 \
-    X(KV_B, kv_b) X(O, o) X(GATE, gate) X(UP, up) X(DOWN, down) X(ROUTER, router) \
-        X(SHARED_GATE, shared_gate)
+#define QB_LAYER_MATRICES(X) \
+    X(Q, q)                  \
+    X(K, k)                  \
+    X(V, v)                  \
+    X(KV_A, kv_a)            \
+    X(KV_B, kv_b)            \
+    X(O, o) X(GATE, gate) X(UP, up) X(DOWN, down) X(ROUTER, router) X(SHARED_GATE, shared_gate)
 
 #define QB_LAYER_VECTORS(X)           \
     X(ATTN_NORM, attn_norm)           \
