@@ -273,4 +273,17 @@ CASES: dict[str, Case] = {
             "moe_intermediate_size": 28,
         },
     ),
+    "qwen": Case(
+        "QwenConfig",
+        {
+            "vocab_size": 211,
+            "hidden_size": 48,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "kv_channels": 12,
+            "intermediate_size": 152,
+            "seq_length": TRAINED,
+            "max_position_embeddings": 4 * TRAINED,
+        },
+    ),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from cases import CASES, Case
+from architectures.cases import CASES, Case
 
 SPECIAL = {"bos_token_id": 1, "eos_token_id": 2}
 
