@@ -4,7 +4,8 @@ Independent of `qbench.reference` and of the naming tables: it reads a checkpoin
 description: RMSNorm in front of both halves; one matrix with a bias for queries, keys and values;
 rotation of the whole head in halves, whose base grows by ``alpha ** (d / (d - 2))`` with
 ``alpha = max(2 ** ceil(log2(length / trained) + 1) - 1, 1)``; queries at position p (from 0) times
-``log(p + 1) / log(trained)`` where p + 1 exceeds the trained length; ``c_proj(w1(x) * silu(w2(x)))``.
+``log(p + 1) / log(trained)`` where p + 1 exceeds the trained length; and
+``c_proj(w1(x) * silu(w2(x)))``.
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def test_saved_and_read_again(name: str, tmp_path: Path) -> None:
     assert found.bits_per_weight == codes.model.bits_per_weight
     n = 20 if twin.case.length > 20 else twin.case.length
     near = relative(codes.model.logits(twin.ids[:n]), twin.model.logits(twin.ids[:n]))
-    assert 0 < near < 1.0  # an expert may be another one
+    assert near > 0
+    if twin.spec.experts is None:  # else another expert may be chosen
+        assert near < 0.5
 
 
 def floats(tensor: object) -> np.ndarray:
