@@ -110,14 +110,12 @@ QB_INLINE void tile_store(const int n, void *p, size_t stride)
 #undef ONE
 }
 /* Sums in 0 to 3, activations in 2 to 5, weights in 6 and 7. */
-#define EACH_PRODUCT(X)                                                                         \
-    X(0, 2, 6)                                                                                  \
-    X(0, 2, 7)                                                                                  \
-    X(0, 3, 6)                                                                                  \
-    X(0, 3, 7)                                                                                  \
-    X(0, 4, 6) X(0, 4, 7) X(0, 5, 6) X(0, 5, 7) X(1, 2, 6) X(1, 2, 7) X(1, 3, 6) X(1, 3, 7)     \
-        X(1, 4, 6) X(1, 4, 7) X(1, 5, 6) X(1, 5, 7) X(2, 4, 6) X(2, 4, 7) X(2, 5, 6) X(2, 5, 7) \
-            X(3, 4, 6) X(3, 4, 7) X(3, 5, 6) X(3, 5, 7)
+/* clang-format off */
+#define EACH_PRODUCT(X)                                                                     \
+    X(0, 2, 6) X(0, 2, 7) X(0, 3, 6) X(0, 3, 7) X(0, 4, 6) X(0, 4, 7) X(0, 5, 6) X(0, 5, 7) \
+    X(1, 2, 6) X(1, 2, 7) X(1, 3, 6) X(1, 3, 7) X(1, 4, 6) X(1, 4, 7) X(1, 5, 6) X(1, 5, 7) \
+    X(2, 4, 6) X(2, 4, 7) X(2, 5, 6) X(2, 5, 7) X(3, 4, 6) X(3, 4, 7) X(3, 5, 6) X(3, 5, 7)
+/* clang-format on */
 #define ONE_PRODUCT(name, c, a, b)                                      \
     case 64 * c + 8 * a + b:                                            \
         __asm__ volatile(name " %%tmm" #b ", %%tmm" #a ", %%tmm" #c::); \

@@ -3,8 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Rows that a chunk meets together, whose logits stay in the second-level cache. */
-enum { ROWS = 32 };
+/* Rows that a chunk meets together, whose logits stay in the second-level cache; more where a panel is
+ * unpacked for them first. */
+enum { FEW_ROWS = 32, ROWS = 128 };
 
 typedef struct {
     float max, sum; /* sum of exp(logit - max) over the chunk */
@@ -115,10 +116,11 @@ static void reduce_chunk(const qb_kernels *kernels, const qb_scored *scored, con
         memcpy(scored->logits + row * n_vocab + begin, logits, n * sizeof(float));
 }
 
-/* The tiles of at most ROWS rows. */
+/* The tiles of so many rows. */
 static size_t tiles_of(const qb_acts *acts)
 {
-    return ROWS / QB_MAX(qb_tile_tokens(acts->form, acts->n_tokens), (size_t)QB_LONE_TILE);
+    const size_t rows = qb_act_in_rows(acts->form) ? ROWS : FEW_ROWS;
+    return rows / QB_MAX(qb_tile_tokens(acts->form, acts->n_tokens), (size_t)QB_LONE_TILE);
 }
 
 /* Logits of a few tiles of rows against one chunk of the vocabulary. */
