@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from qbench.models import decoder_spec, tensor_slots
+from qbench.models.checkpoint import INDEX, SINGLE
 from qbench.quant.floats import f32_to_bf16
 from qbench.quant.safetensors_writer import Entry, write_safetensors
 
@@ -33,10 +34,17 @@ SHARED = Path(os.environ.get("QBENCH_SHARED", ROOT.parent / "shared"))
 SIZES = {
     "0.5b": (896, 4864, 24, 14, 2, 64, 151936, True),  # Qwen2.5-0.5B
     "1b": (2048, 8192, 16, 32, 8, 64, 128256, True),  # Llama-3.2-1B
+    "7b": (4096, 14336, 32, 32, 8, 128, 32768, False),  # Mistral-7B-v0.3
     "8b-2l": (4096, 14336, 2, 32, 8, 128, 128256, False),  # two layers of Llama-3.1-8B
 }
-# Vocabulary: name for the tool that builds a tokenizer, folder of its configuration.
-TOKENIZERS = {151936: ("qwen2", "qwen2.5-0.5b-instruct"), 128256: ("llama3", "llama-3")}
+# Vocabulary: name for the tool that builds a tokenizer (None: it is there), folder of its files.
+TOKENIZERS = {
+    151936: ("qwen2", "qwen2.5-0.5b-instruct"),
+    128256: ("llama3", "llama-3"),
+    32768: (None, "mistral-7b-v0.3"),
+}
+SHARD_BYTES = 5_000_000_000
+"""Larger models are written in shards of that size, as they are published."""
 STANDARD_DEVIATION = 0.02
 PIECE = 1 << 22
 
@@ -93,11 +101,36 @@ def folder(name: str, parent: Path = FOLDER) -> Path:
         Entry(slot.name, "BF16", slot.shape, lambda s=slot, n=number: _values(s.shape, n))
         for number, slot in enumerate(tensor_slots(decoder_spec(content, name)))
     ]
-    write_safetensors(path / "model.safetensors", entries, {"format": "pt"})
+    _write_weights(path, entries)
     _add_tokenizer(path, content["vocab_size"])
     # The last file: a folder without it is begun again.
     (path / "config.json").write_text(json.dumps(content, indent=1) + "\n")
     return path
+
+
+def _write_weights(path: Path, entries: list[Entry]) -> None:
+    """One file, or shards with an index."""
+    shards: list[list[Entry]] = [[]]
+    room = SHARD_BYTES
+    for entry in entries:
+        size = 2 * int(np.prod(entry.shape))
+        if shards[-1] and size > room:
+            shards.append([])
+            room = SHARD_BYTES
+        shards[-1].append(entry)
+        room -= size
+    if len(shards) == 1:
+        write_safetensors(path / SINGLE, entries, {"format": "pt"})
+        return
+    names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+    for name, own in zip(names, shards, strict=True):
+        write_safetensors(path / name, own, {"format": "pt"})
+    pairs = zip(names, shards, strict=True)
+    index = {
+        "metadata": {"total_size": sum(2 * int(np.prod(e.shape)) for e in entries)},
+        "weight_map": {entry.name: name for name, own in pairs for entry in own},
+    }
+    (path / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 
 def _add_tokenizer(path: Path, vocab_size: int) -> None:
@@ -108,9 +141,13 @@ def _add_tokenizer(path: Path, vocab_size: int) -> None:
         print(f"{path.name}: no tokenizer, because {maker} is not there", file=sys.stderr)
         return
     name, source = TOKENIZERS[vocab_size]
-    subprocess.run([sys.executable, maker, name, path / "tokenizer.json"], check=True)
-    copied = "tokenizer_config.json"
-    shutil.copyfile(tokenizers / source / copied, path / copied)
+    copied = ["tokenizer_config.json"]
+    if name is None:
+        copied.append("tokenizer.json")
+    else:
+        subprocess.run([sys.executable, maker, name, path / "tokenizer.json"], check=True)
+    for file in copied:
+        shutil.copyfile(tokenizers / source / file, path / file)
 
 
 def main() -> None:
