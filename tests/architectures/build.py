@@ -39,6 +39,7 @@ CLASSES = {
     "Starcoder2Config": "Starcoder2ForCausalLM",
     "Olmo2Config": "Olmo2ForCausalLM",
     "SmolLM3Config": "SmolLM3ForCausalLM",
+    "GraniteConfig": "GraniteForCausalLM",
     "DeepseekV2Config": "DeepseekV2ForCausalLM",
     "QwenConfig": "QWenLMHeadModel",
 }

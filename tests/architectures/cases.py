@@ -229,6 +229,16 @@ CASES: dict[str, Case] = {
         },
     ),
     "starcoder2": Case("Starcoder2Config", {**SMALL, "sliding_window": 45}),
+    "granite": Case(
+        "GraniteConfig",
+        {
+            **SMALL,
+            "attention_multiplier": 0.2,
+            "embedding_multiplier": 3.0,
+            "residual_multiplier": 0.7,
+            "logits_scaling": 1.6,
+        },
+    ),
     "olmo 2": Case("Olmo2Config", SMALL),
     "smollm3": Case("SmolLM3Config", {**SMALL, "num_hidden_layers": 5, "pad_token_id": 0}),
     "deepseek-v2-lite": Case(

@@ -7,6 +7,7 @@ from qbench.models.architectures import (
     deepseek,
     gemma,
     gpt,
+    granite,
     llama,
     mixture,
     phi,
@@ -25,6 +26,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     **gpt.ARCHITECTURES,
     **alibi.ARCHITECTURES,
     **stablelm.ARCHITECTURES,
+    **granite.ARCHITECTURES,
     **deepseek.ARCHITECTURES,
     **qwen1.ARCHITECTURES,
 }
