@@ -20,6 +20,8 @@ from qbench.registry import near_names
 
 STORED_DTYPES = ("float32", "float16", "bfloat16")
 MAX_VOCAB = 1 << 22
+MAX_WEIGHTS = 1_000_000
+"""Weights of a model: as many tensors as a safetensors file may hold."""
 
 READABLE_QUANTIZATIONS = ("qbench", "fp8")
 """Values of ``quant_method`` that a checkpoint may have: qbench's own, and FP8 weights with scales,
@@ -89,7 +91,13 @@ def decoder_spec(config: Mapping[str, Any], where: str) -> DecoderSpec:
             if config.get(key) is not None:
                 whole[key] = config[key]
     common = _common(name, architecture, Fields(whole, where))
-    return architecture.read(fields, common | {"config": dict(config)})
+    spec = architecture.read(fields, common | {"config": dict(config)})
+    if spec.n_weights > MAX_WEIGHTS:
+        raise CheckpointError(
+            f"{where}: layers, heads and experts ask for {spec.n_weights:,} weights; at most "
+            f"{MAX_WEIGHTS:,} are read"
+        )
+    return spec
 
 
 def _architecture(config: Mapping[str, Any], where: str) -> tuple[str, Architecture]:

@@ -104,6 +104,8 @@ def read_rope(
 
 def _yarn(own: Fields, theta: float, context: int, original: int) -> RopeSpec:
     """Read YaRN; its attention factor as transformers infers it."""
+    if theta <= 1.0:
+        own.fail("rope_theta", "a number above 1")
     factor = own.number("factor", 0.0, 1e6, context / original)
     mscale, all_dims = (own.number(key, -1.0, 1e6, 0.0) for key in ("mscale", "mscale_all_dim"))
     if mscale and all_dims:
@@ -129,6 +131,8 @@ def yarn_mscale(factor: float, mscale: float) -> float:
 
 def _longrope(own: Fields, theta: float, context: int, original: int, dim: int) -> RopeSpec:
     """Read LongRoPE: one factor for each pair, for short and for long sequences."""
+    if original < 2:
+        own.fail("original_max_position_embeddings", "2 or more")
     factor = own.number("factor", 0.0, 1e6, context / original)
     inferred = 1.0
     if factor > 1.0:

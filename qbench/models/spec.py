@@ -178,6 +178,13 @@ class DecoderSpec:
         return len(self.layers)
 
     @property
+    def n_weights(self) -> int:
+        """About how many weights there are, none of them listed: those of experts, and heads."""
+        experts = 0 if self.experts is None else 3 * self.experts.count
+        norms = self.n_heads + self.n_kv_heads if self.attention.own_norms else 0
+        return sum(20 + norms + (experts if layer.experts else 0) for layer in self.layers)
+
+    @property
     def widest(self) -> int:
         """Width of the widest feed-forward layer, an expert's included."""
         own = max(layer.intermediate for layer in self.layers)

@@ -142,3 +142,39 @@ def test_groups_are_dealt_out_by_kv_head() -> None:
     for slot, source in parts.items():
         put(again, Source("w", (10, 3), source), np.array(rows[slot])[:, None] * np.ones((1, 3)))
     assert np.array_equal(again, fused)
+
+
+HOSTILE: list[Any] = [
+    None, True, False, 0, -1, 1, 3, 1 << 20, 1 << 22, 1 << 62, 0.0, -1.5, 0.5, 1e308, "", "x",
+    [], [0], [[]], ["full_attention"] * 3, {}, {"factor": -1}, {"rope_type": "yarn"},
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*outside of the vocabulary")
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_hostile_configuration_is_one_error_or_a_specification(name: str) -> None:
+    """Every key with every value: nothing but CheckpointError, and no list that grows with it."""
+    config = config_of(CASES[name])
+    nested = config.get("rope_parameters") or {}
+    for value in HOSTILE:
+        changed = [config | {key: value} for key in config]
+        changed += [config | {"rope_parameters": nested | {key: value}} for key in nested]
+        for each in changed:
+            try:
+                spec = decoder_spec(each, "c.json")
+            except CheckpointError as error:
+                assert str(error).startswith("c.json")
+                continue
+            assert spec.n_weights <= 1_000_000
+            with np.errstate(all="ignore"):
+                spec.rotations(spec.rotation_key(spec.context_length))
+
+
+def test_counts_that_multiply_are_bounded() -> None:
+    for name, change in (
+        ("mixtral", {"num_hidden_layers": 4096, "num_local_experts": 1 << 16}),
+        ("stablelm 2 12b", {"num_attention_heads": 1 << 14, "hidden_size": 1 << 18,
+                            "num_hidden_layers": 4096, "num_key_value_heads": None}),
+    ):  # fmt: skip
+        with pytest.raises(CheckpointError, match="layers, heads and experts ask for"):
+            read(name, **change)

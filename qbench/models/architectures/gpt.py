@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from qbench.errors import CheckpointError
 from qbench.models.architectures.base import (
     MAX_HIDDEN,
@@ -68,9 +70,8 @@ def _neo_windows(fields: Fields, n_layers: int) -> list[int]:
     if kinds is None:
         types = fields.values.get("attention_types") or [[["global", "local"], n_layers // 2]]
         try:
-            kinds = [
-                kind for names, times in types for _ in range(min(times, 4096)) for kind in names
-            ]
+            repeated = (kind for names, times in types for _ in range(times) for kind in names)
+            kinds = list(itertools.islice(repeated, n_layers + 1))
         except (TypeError, ValueError):
             kinds = None
     if not isinstance(kinds, list) or len(kinds) != n_layers or {*kinds} - {"global", "local"}:
