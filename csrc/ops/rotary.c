@@ -42,16 +42,25 @@ qb_status qb_rotary_reserve(qb_rotary *r, size_t n, size_t most)
     return QB_OK;
 }
 
+/* The pairs of a head; `step` is a constant where this is inlined, so that loads stay vectors. */
+QB_INLINE void turn(float *x, const float *cosine, const float *sine, size_t half, size_t step,
+                    size_t other)
+{
+    for (size_t i = 0; i < half; i++) {
+        const float a = x[i * step], b = x[i * step + other];
+        x[i * step] = a * cosine[i] - b * sine[i];
+        x[i * step + other] = b * cosine[i] + a * sine[i];
+    }
+}
+
 void qb_rotate(float *x, size_t n_heads, const qb_rotary *r, qb_rotary_layout layout,
                size_t position)
 {
     const float *cosine = r->cosine + position * r->half, *sine = r->sine + position * r->half;
-    const size_t step = layout.interleaved ? 2 : 1, other = layout.interleaved ? 1 : r->half;
     x += layout.begin;
     for (size_t h = 0; h < n_heads; h++, x += layout.dim)
-        for (size_t i = 0; i < r->half; i++) {
-            const float a = x[i * step], b = x[i * step + other];
-            x[i * step] = a * cosine[i] - b * sine[i];
-            x[i * step + other] = b * cosine[i] + a * sine[i];
-        }
+        if (layout.interleaved)
+            turn(x, cosine, sine, r->half, 2, 1);
+        else
+            turn(x, cosine, sine, r->half, 1, r->half);
 }
