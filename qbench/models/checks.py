@@ -68,6 +68,12 @@ def _vocabulary_faults(spec: DecoderSpec, tokenizer: Tokenizer) -> list[str]:
             f"the tokenizer has {tokens} tokens, the model rows for {spec.vocab_size}: more than "
             "padding explains; is this the model's own tokenizer?"
         )
+    beyond = [t for t, index in tokenizer.folder_files.ids.items() if index >= spec.vocab_size]
+    if beyond:
+        found.append(
+            f"the model has no row for the added tokens {', '.join(map(repr, beyond[:3]))}"
+            f"{' …' if len(beyond) > 3 else ''}: a text that spells one cannot be run"
+        )
     known = set(tokenizer.folder_files.ids.values())
     named = [("bos_token_id", spec.bos_token_id)]
     named += [("eos_token_id", index) for index in spec.eos_token_ids]

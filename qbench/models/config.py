@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qbench.errors import CheckpointError
+from qbench.errors import CheckpointError, QbenchWarning
 from qbench.models.architectures.base import Architecture, Common
 from qbench.models.architectures.known import ARCHITECTURES
 from qbench.models.spec import DecoderSpec
@@ -126,6 +126,7 @@ def _common(name: str, architecture: Architecture, fields: Fields) -> Common:
         warnings.warn(
             f"{fields.where}: the special tokens {beyond} are outside of the vocabulary of {vocab} "
             "and are ignored",
+            QbenchWarning,
             stacklevel=4,
         )
     return {

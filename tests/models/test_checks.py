@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qbench.errors import QbenchWarning
+from qbench.errors import CheckpointError, QbenchWarning
 from qbench.models.checks import check_model
 from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
@@ -162,3 +162,14 @@ def test_load_warns_where_the_user_stands(tiny_model: Path, tmp_path: Path) -> N
     with pytest.warns(QbenchWarning, match="its name says 'chat'") as caught:
         load(folder, threads=1)
     assert [w.filename for w in caught] == [__file__]
+
+
+def test_an_added_token_behind_the_embedding(
+    tokenizer_folder: MakeFolder, spec: DecoderSpec
+) -> None:
+    """As the mark of an image in the text models of Gemma 3; a token of the vocabulary may not."""
+    folder = tokenizer_folder()
+    found = told(dataclasses.replace(spec, vocab_size=263), folder)
+    assert found[0].startswith("the model has no row for the added tokens '<tool_call>': ")
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        Tokenizer.from_folder(folder, dataclasses.replace(spec, vocab_size=258))

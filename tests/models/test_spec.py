@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qbench.errors import CheckpointError
+from qbench.errors import CheckpointError, QbenchWarning
 from qbench.models import (
     LINEAR_SLOTS,
     DecoderSpec,
@@ -212,7 +212,7 @@ def test_shared_configurations(shared: Path) -> None:
 
 @pytest.mark.parametrize("key", ["bos_token_id", "eos_token_id"])
 def test_special_tokens_outside_of_the_vocabulary_are_ignored(key: str, config: Config) -> None:
-    with pytest.warns(UserWarning, match=r"\[300\] are outside of the vocabulary of 300"):
+    with pytest.warns(QbenchWarning, match=r"\[300\] are outside of the vocabulary of 300"):
         spec = decoder_spec({**config, key: 300}, "c")
     assert spec.bos_token_id is None or key != "bos_token_id"
     assert 300 not in spec.eos_token_ids
