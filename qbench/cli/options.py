@@ -97,7 +97,7 @@ def template_source(value: str | None) -> str | None:
     """
     if value is None:
         return None
-    from qbench.models.chat_template import load_template
+    from qbench.models.chat.template import load_template
 
     return load_template(value)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import CheckpointError, RequestError, TemplateError
-from qbench.models.chat_encoding import ChatEncoder, control_tokens
-from qbench.models.chat_messages import Message
-from qbench.models.chat_pieces import split_rendering
-from qbench.models.chat_template import BUILTIN, END_OF_TURN, Renderer, template_by_rule
+from qbench.models.chat.encoding import ChatEncoder, control_tokens
+from qbench.models.chat.messages import Message
+from qbench.models.chat.pieces import split_rendering
+from qbench.models.chat.template import BUILTIN, END_OF_TURN, Renderer, template_by_rule
 from qbench.models.faults import tokenizer_faults
 from qbench.models.spec import DecoderSpec
-from qbench.models.tokenizer_files import TokenizerFiles, read_tokenizer_files, with_template_hash
+from qbench.models.vocabulary.files import TokenizerFiles, read_tokenizer_files, with_template_hash
 
 PAIR_POLICIES = ("whole", "separate")
 
@@ -227,7 +227,7 @@ class Tokenizer:
         ----------
         source
             The template's text, or the name of a built-in one (``chatml``, ``qwen``). For files
-            see `qbench.models.chat_template.load_template`.
+            see `qbench.models.chat.template.load_template`.
         """
         other = copy.copy(self)
         other.template_is_by_rule = False

@@ -32,7 +32,7 @@ from qbench.models import (
     resolve,
     tensor_slots,
 )
-from qbench.models.chat_template import load_template
+from qbench.models.chat.template import load_template
 from qbench.models.checks import check_model
 from qbench.models.hub import commit_of
 from qbench.quant.floats import as_float32

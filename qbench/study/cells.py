@@ -10,7 +10,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from qbench.errors import RequestError
-from qbench.models.chat_template import template_hash
+from qbench.models.chat.template import template_hash
 from qbench.study.records import CellFacts, sha256_of
 from qbench.tasks import Prepared
 

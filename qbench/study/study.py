@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import RequestError
+from qbench.models.chat.process import FROZEN_DATE
 from qbench.models.hub import commit_of
-from qbench.models.template_process import FROZEN_DATE
 from qbench.study.compare import Comparison
 from qbench.study.jobs import Session, name_of
 from qbench.study.plan import ModelLike, Plan, make_plan

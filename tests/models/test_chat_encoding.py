@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from qbench.errors import TemplateError
-from qbench.models.chat_encoding import ChatEncoder, control_tokens
-from qbench.models.chat_pieces import Piece
+from qbench.models.chat.encoding import ChatEncoder, control_tokens
+from qbench.models.chat.pieces import Piece
 
 
 def test_control_tokens_are_special_or_written_by_the_template() -> None:

@@ -16,8 +16,8 @@ from conversations import TOOLS, Conversation, conversations
 from specs import plain_spec
 
 from qbench.errors import RequestError, TemplateError
-from qbench.models.chat_template import Renderer
-from qbench.models.template_process import FROZEN_DATE
+from qbench.models.chat.process import FROZEN_DATE
+from qbench.models.chat.template import Renderer
 from qbench.models.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.parity

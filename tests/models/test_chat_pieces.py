@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qbench.errors import TemplateError
-from qbench.models.chat_pieces import Borders, Piece, split_rendering
+from qbench.models.chat.pieces import Borders, Piece, split_rendering
 
 PATTERN = re.compile(r"<E>|<S>")
 BORDERS = Borders(["<E>", "<S>"])

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from qbench.errors import RequestError, TemplateError
-from qbench.models import chat_template
-from qbench.models.chat_messages import check_messages, check_variables
-from qbench.models.chat_template import (
+from qbench.models.chat import template as chat_template
+from qbench.models.chat.messages import check_messages, check_variables
+from qbench.models.chat.template import (
     CHATML,
     QWEN,
     Renderer,

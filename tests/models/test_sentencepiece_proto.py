@@ -21,7 +21,7 @@ from models.spm_builder import (
 )
 
 from qbench.errors import CheckpointError
-from qbench.models.sentencepiece_proto import BPE, UNIGRAM, read_sentencepiece
+from qbench.models.vocabulary.sentencepiece_proto import BPE, UNIGRAM, read_sentencepiece
 
 LONG = b"\xff" * 9 + b"\x01"  # 2^64 - 1
 

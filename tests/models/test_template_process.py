@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from qbench.errors import TemplateError
-from qbench.models import template_process
-from qbench.models.chat_template import Renderer
+from qbench.models.chat import process as template_process
+from qbench.models.chat.template import Renderer
 
 Messages = list[dict[str, str]]
 HI: Messages = [{"role": "user", "content": "hi"}]

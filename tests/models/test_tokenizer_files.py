@@ -14,10 +14,10 @@ import pytest
 from models.conftest import tokenizer_document
 
 from qbench.errors import CheckpointError, QbenchError
-from qbench.models import tokenizer_files
 from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
-from qbench.models.tokenizer_files import check_pattern, read_tokenizer_files
+from qbench.models.vocabulary import files as tokenizer_files
+from qbench.models.vocabulary.files import check_pattern, read_tokenizer_files
 
 MakeFolder = Callable[..., Path]
 

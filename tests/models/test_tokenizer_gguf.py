@@ -11,12 +11,12 @@ import pytest
 from models.spm_builder import entries
 
 from qbench.errors import CheckpointError
-from qbench.models.gguf_metadata import parse_metadata, read_metadata
 from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
-from qbench.models.tokenizer_document import BYTE_LETTERS
-from qbench.models.tokenizer_gguf import RULES, gguf_tokenizer, read_gguf_tokenizer
-from qbench.models.tokenizer_patterns import check_pattern
+from qbench.models.vocabulary.document import BYTE_LETTERS
+from qbench.models.vocabulary.gguf import RULES, gguf_tokenizer, read_gguf_tokenizer
+from qbench.models.vocabulary.gguf_metadata import parse_metadata, read_metadata
+from qbench.models.vocabulary.patterns import check_pattern
 
 U32, I32, F32, BOOL, STRING, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
 FORMS = {U32: "<I", I32: "<i", F32: "<f", BOOL: "<B", U64: "<Q"}

@@ -16,8 +16,8 @@ from models.test_tokenizer import PARITY_TEXTS, load_shared, reference_lines
 from specs import plain_spec
 
 from qbench.models.tokenizer import Tokenizer
-from qbench.models.tokenizer_document import BYTE_LETTERS
-from qbench.models.tokenizer_gguf import read_gguf_tokenizer
+from qbench.models.vocabulary.document import BYTE_LETTERS
+from qbench.models.vocabulary.gguf import read_gguf_tokenizer
 
 SPEC = plain_spec()
 GGUF, QWEN2, NO_VOCABULARY = "llamacpp-vocabs", "qwen2.5-0.5b-instruct", "not run: "

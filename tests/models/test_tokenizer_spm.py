@@ -11,9 +11,9 @@ import pytest
 from models.spm_builder import BYTES, CONTROL, USER_DEFINED, entries, field, model, small
 
 from qbench.errors import CheckpointError
-from qbench.models.sentencepiece_proto import read_sentencepiece
 from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
+from qbench.models.vocabulary.sentencepiece_proto import read_sentencepiece
 
 TEXTS = [
     "", "hello", " hello", "  hello", "hello ", "a\n\tb", "\n", "   ", "é你🙂", "hell", "<s>hello",

@@ -11,16 +11,16 @@ import pytest
 from models.conftest import byte_alphabet
 
 from qbench.errors import CheckpointError
-from qbench.models import tokenizer_tiktoken
 from qbench.models.spec import DecoderSpec
 from qbench.models.tokenizer import Tokenizer
-from qbench.models.tokenizer_document import (
+from qbench.models.vocabulary import tiktoken as tokenizer_tiktoken
+from qbench.models.vocabulary.document import (
     BYTE_LETTERS,
     LLAMA3_PATTERN,
     byte_level_text,
     merges_of_ranks,
 )
-from qbench.models.tokenizer_tiktoken import (
+from qbench.models.vocabulary.tiktoken import (
     LLAMA3,
     QWEN,
     family_of,

@@ -211,17 +211,7 @@ def test_a_tokenizer_that_does_not_fit(tiny_model, tmp_path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     vocabulary = json.loads((folder / "tokenizer.json").read_text())
-    vocabulary["added_tokens"].append(
-        {
-            "id": 416,
-            "content": "<more>",
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
-    )
+    vocabulary["model"]["vocab"]["<more>"] = 416
     (folder / "tokenizer.json").write_text(json.dumps(vocabulary))
     with pytest.raises(CheckpointError, match="416"):
         load(folder)

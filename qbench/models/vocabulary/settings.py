@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import CheckpointError
-from qbench.models.chat_template import TEMPLATE_LIMIT, decode_template
+from qbench.models.chat.template import TEMPLATE_LIMIT, decode_template
 from qbench.models.files import read_bytes
 from qbench.models.strict_json import Fields, loads
-from qbench.models.tokenizer_document import added_token
+from qbench.models.vocabulary.document import added_token
 
 CONFIG_NAME = "tokenizer_config.json"
 SETTINGS_LIMIT = 64 << 20

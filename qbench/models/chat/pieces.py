@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qbench.errors import TemplateError
-from qbench.models.chat_messages import Message
+from qbench.models.chat.messages import Message
 
 Render = Callable[[Sequence[Message], Mapping[str, Any]], str]
 

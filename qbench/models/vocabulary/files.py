@@ -17,14 +17,14 @@ from typing import Any
 
 from qbench.errors import CheckpointError
 from qbench.models.files import read_bytes
-from qbench.models.sentencepiece_proto import read_sentencepiece
 from qbench.models.strict_json import Fields, kind_of, loads
-from qbench.models.tokenizer_document import added_token, surround
-from qbench.models.tokenizer_merges import kind_of_merges, merges_document, read_merges
-from qbench.models.tokenizer_patterns import check_pattern, patterns_of
-from qbench.models.tokenizer_settings import Settings, read_settings
-from qbench.models.tokenizer_spm import sentencepiece_document
-from qbench.models.tokenizer_tiktoken import (
+from qbench.models.vocabulary.document import added_token, surround
+from qbench.models.vocabulary.merges import kind_of_merges, merges_document, read_merges
+from qbench.models.vocabulary.patterns import check_pattern, patterns_of
+from qbench.models.vocabulary.sentencepiece import sentencepiece_document
+from qbench.models.vocabulary.sentencepiece_proto import read_sentencepiece
+from qbench.models.vocabulary.settings import Settings, read_settings
+from qbench.models.vocabulary.tiktoken import (
     RANKS_LIMIT,
     family_of,
     is_tiktoken,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qbench.errors import CheckpointError
-from qbench.models.tokenizer_document import (
+from qbench.models.vocabulary.document import (
     LLAMA3_PATTERN,
     NFC,
     QWEN_PATTERN,

@@ -13,8 +13,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qbench.errors import CheckpointError
-from qbench.models.gguf_metadata import read_metadata
-from qbench.models.sentencepiece_proto import (
+from qbench.models.strict_json import Fields
+from qbench.models.vocabulary.document import (
+    GPT2_PATTERN,
+    LLAMA3_PATTERN,
+    QWEN_PATTERN,
+    added_token,
+    bpe_model,
+    byte_level_document,
+    spell_letters,
+)
+from qbench.models.vocabulary.files import TokenizerFiles, convert
+from qbench.models.vocabulary.gguf_metadata import read_metadata
+from qbench.models.vocabulary.sentencepiece import sentencepiece_document
+from qbench.models.vocabulary.sentencepiece_proto import (
     BPE,
     BYTE,
     CONTROL,
@@ -24,19 +36,7 @@ from qbench.models.sentencepiece_proto import (
     Piece,
     SentencePiece,
 )
-from qbench.models.strict_json import Fields
-from qbench.models.tokenizer_document import (
-    GPT2_PATTERN,
-    LLAMA3_PATTERN,
-    QWEN_PATTERN,
-    added_token,
-    bpe_model,
-    byte_level_document,
-    spell_letters,
-)
-from qbench.models.tokenizer_files import TokenizerFiles, convert
-from qbench.models.tokenizer_settings import Settings
-from qbench.models.tokenizer_spm import sentencepiece_document
+from qbench.models.vocabulary.settings import Settings
 
 _PREFIX = "tokenizer.ggml."
 _NAMED = {"bos_token": "bos_token_id", "eos_token": "eos_token_id", "unk_token": "unknown_token_id",

@@ -2,7 +2,7 @@
 
 A template's marks (``<|im_end|>`` and the like) must become control tokens; the same text inside a
 message, a tool or a document must not. So the conversation is rendered twice, once with unguessable
-placeholders (`qbench.models.chat_pieces`): what stands between the placeholders is the template's
+placeholders (`qbench.models.chat.pieces`): what stands between the placeholders is the template's
 own text. In that text the control tokens are renamed to unguessable names, and one tokenizer that
 knows only the renamed tokens encodes the whole. Where no message holds such text, the ids are
 exactly those of encoding the rendering with all tokens recognized, as transformers does.
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qbench.errors import TemplateError
-from qbench.models.chat_pieces import Borders, Piece
+from qbench.models.chat.pieces import Borders, Piece
 from qbench.models.faults import tokenizer_faults
 
 

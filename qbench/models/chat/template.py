@@ -2,7 +2,7 @@
 
 The built-in ChatML templates are plain Python. Every other template is somebody's program: it runs
 in the immutable sandbox of jinja2 inside a child process with limits on processor time, memory,
-wall time and output (`qbench.models._render`). One child serves one template, request after
+wall time and output (`qbench.models.chat._render`). One child serves one template, request after
 request, until it fails or is dropped; one that was killed in between is replaced. The date that a
 template can ask for is frozen and part of the template's hash, so that prompts do not change
 overnight. Tokens are not known here.
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import RequestError, TemplateError
-from qbench.models.chat_messages import Message, check_messages, check_variables
+from qbench.models.chat.messages import Message, check_messages, check_variables
+from qbench.models.chat.process import FROZEN_DATE, TemplateProcess
 from qbench.models.files import existing_path, read_bytes
 from qbench.models.strict_json import read_object
-from qbench.models.template_process import FROZEN_DATE, TemplateProcess
 from qbench.registry import unknown_name
 
 TEMPLATE_LIMIT = 1 << 20
@@ -154,7 +154,7 @@ class Renderer:
         Parameters
         ----------
         messages
-            See `qbench.models.chat_messages.check_messages`.
+            See `qbench.models.chat.messages.check_messages`.
         add_generation_prompt
             Whether the assistant's turn is opened at the end.
         variables

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qbench.errors import CheckpointError
-from qbench.models.tokenizer_document import (
+from qbench.models.vocabulary.document import (
     GPT2_PATTERN,
     NFC,
     QWEN_PATTERN,

@@ -1,6 +1,6 @@
 """The process that renders one chat template, seen from the parent.
 
-It gets lines of JSON and answers with lines of JSON (`qbench.models._render` is the other end).
+It gets and answers lines of JSON; `qbench.models.chat._render` is the other end.
 Whatever it does, an answer or an error comes back within five seconds. It has no part in the
 parent's environment: no tokens, no proxies, no working directory.
 """

@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from qbench.models.sentencepiece_proto import (
+from qbench.models.vocabulary.document import added_token, bpe_model
+from qbench.models.vocabulary.sentencepiece_proto import (
     CONTROL,
     NORMAL,
     UNIGRAM,
@@ -20,7 +21,6 @@ from qbench.models.sentencepiece_proto import (
     USER_DEFINED,
     SentencePiece,
 )
-from qbench.models.tokenizer_document import added_token, bpe_model
 
 SPACE = "\u2581"
 
