@@ -94,16 +94,17 @@ def floats(tensor: object) -> np.ndarray:
     return tensor.array
 
 
+@pytest.mark.parametrize("n", [60, 135])
 @pytest.mark.parametrize("name", NAMES)
-def test_greedy_text_follows_the_logits(name: str) -> None:
-    """Generation under growing rotations gives what logits of the whole sequence say."""
+def test_greedy_text_follows_the_logits(name: str, n: int) -> None:
+    """Generation says what logits of the whole sequence say, also where LongRoPE turns over."""
     twin = Twin(name)
-    prompt = twin.ids[: min(60, twin.case.length)]
+    prompt = twin.ids[:n]
     new = twin.model.generate([prompt], max_new_tokens=12)[0]
-    key = twin.spec.rotation_key(len(prompt))
+    key, limit = twin.spec.rotation_key(n), twin.spec.rotation_limit(twin.spec.rotation_key(n))
     for i, token in enumerate(new):
         read = [*prompt, *new[:i]]
-        if twin.spec.rotation_key(len(read)) == key:
+        if twin.spec.rotation_key(len(read)) == key or limit is not None:
             assert int(twin.model.logits(read)[-1].argmax()) == token
 
 
