@@ -191,4 +191,6 @@ def work(plan: Plan, rank: int) -> None:
         distributed.init_process_group("gloo", place, rank=rank, world_size=plan.workers)
     Trainer(plan, rank).run()
     if plan.workers > 1:
+        # Nobody leaves while another still writes: on a busy machine one that did was aborted.
+        distributed.barrier()
         distributed.destroy_process_group()
