@@ -6,6 +6,7 @@ values with their scales. It must not know what an architecture is.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import numpy as np
 from qbench.errors import CheckpointError
 from qbench.models.checkpoint import Weight, check_finite
 from qbench.models.fp8 import is_fp8, read_fp8, scale_names
-from qbench.models.slots import Source, TensorSlot, tensor_slots
+from qbench.models.slots import Source, TensorSlot, fitting_variant, tensor_slots
 from qbench.models.spec import DecoderSpec
 
 
@@ -35,6 +36,25 @@ class Tensors(Protocol):
 
     def read_raw(self, name: str) -> np.ndarray:
         """View a tensor of any type, as stored."""
+
+
+_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def fitting(spec: DecoderSpec, checkpoint: Tensors) -> DecoderSpec:
+    """Return the specification as a checkpoint is spelled, with its type where none is stated.
+
+    Some configurations (the first Qwen, GPT-2) do not say in which type the weights are stored: it
+    is that of the embedding then.
+    """
+    spec = fitting_variant(spec, checkpoint.has)
+    text = spec.config.get("text_config")
+    places = (spec.config, text if isinstance(text, dict) else {})
+    if any(place.get(key) is not None for place in places for key in ("dtype", "torch_dtype")):
+        return spec
+    embedding = tensor_slots(spec)[0].source.name
+    stored = checkpoint.dtype(embedding) if checkpoint.has(embedding) else ""
+    return dataclasses.replace(spec, stored_dtype=_TYPES.get(stored, spec.stored_dtype))
 
 
 def read_slot(checkpoint: Tensors, slot: TensorSlot) -> Weight:

@@ -14,8 +14,7 @@ import numpy as np
 from qbench.errors import RecipeError, RequestError
 from qbench.models import LINEAR_SLOTS, DecoderSpec, TensorSlot, tensor_slots
 from qbench.models.checkpoint import Checkpoint, MemoryCheckpoint, Weight, check_finite
-from qbench.models.reading import check_all_finite, check_tensors, read_slot
-from qbench.models.slots import fitting_variant
+from qbench.models.reading import check_all_finite, check_tensors, fitting, read_slot
 from qbench.quant.floats import convert
 from qbench.quant.method import head_grid
 from qbench.quant.methods import METHODS
@@ -113,8 +112,8 @@ def quantize_checkpoint(
         Naming tensor, row and column of a NaN or infinity, or of a value that the recipe's type
         cannot hold.
     """
+    spec = fitting(spec, checkpoint)
     recipe = _resolve(recipe, spec)
-    spec = fitting_variant(spec, checkpoint.has)
     check_tensors(spec, checkpoint)
     slots = tensor_slots(spec)
     check_all_finite(checkpoint, slots)

@@ -17,6 +17,7 @@ from qbench.models import (
     tensor_slots,
 )
 from qbench.models.checkpoint import Checkpoint, MemoryCheckpoint
+from qbench.models.reading import fitting
 from qbench.models.rope import RopeSpec
 from qbench.models.spec import Attention, FeedForward, Layer, Norm, Rotary
 
@@ -143,6 +144,17 @@ def test_check_tensors(spec: DecoderSpec) -> None:
     wrong = {**arrays, name: arrays[name].T.copy()}
     with pytest.raises(CheckpointError, match=r"has shape \(8, 12\), .* asks for \(12, 8\)"):
         check_tensors(spec, MemoryCheckpoint(wrong))
+
+
+def test_the_type_of_the_weights_where_the_configuration_does_not_say(config: Config) -> None:
+    stated = decoder_spec(config, "c")
+    arrays = {n: np.zeros(a.shape, np.uint16) for n, a in arrays_for(stated).items()}
+    assert fitting(stated, MemoryCheckpoint(arrays)).stored_dtype == stated.stored_dtype
+    del config["torch_dtype"]
+    silent = decoder_spec(config, "c")
+    assert silent.stored_dtype == "float32"
+    assert fitting(silent, MemoryCheckpoint(arrays)).stored_dtype == "bfloat16"
+    assert fitting(silent, MemoryCheckpoint({})).stored_dtype == "float32"
 
 
 def test_check_tensors_wants_floats(spec: DecoderSpec, tmp_path: Path, write_safetensors) -> None:  # type: ignore[no-untyped-def]
