@@ -6,6 +6,7 @@ stands in the methods, what the engine does with them in the core.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from qbench.engine.memory import GIB
 from qbench.engine.model import Model
 from qbench.engine.runtime import Runtime
 from qbench.engine.weights import DecoderWeights, LayerWeights
-from qbench.errors import RecipeError, RequestError
+from qbench.errors import QbenchWarning, RecipeError, RequestError
 from qbench.models import (
     Checkpoint,
     DecoderSpec,
@@ -35,6 +36,7 @@ from qbench.models import (
 from qbench.models.chat.template import load_template
 from qbench.models.checks import check_model
 from qbench.models.hub import commit_of
+from qbench.models.vocabulary.files import is_without_tokenizer
 from qbench.quant.floats import as_float32
 from qbench.quant.footprint import weight_bytes
 from qbench.quant.loading import is_quantized, load_quantized
@@ -122,7 +124,7 @@ def load(
             raise RequestError("config= and tokenizer= go with state_dict=; a path has its own")
         folder = resolve(str(path), revision)
         spec = decoder_spec(read_config(folder), str(folder / "config.json"))
-        tokenizer = _with_template(Tokenizer.from_folder(folder, spec), chat_template)
+        tokenizer = _with_template(_own_tokenizer(folder, spec), chat_template)
         check_model(spec, tokenizer, folder)
         _check_budget(spec, wanted, budget)
         model, sha256 = _read(folder, spec, wanted, on_progress)
@@ -172,6 +174,18 @@ def _check_budget(spec: DecoderSpec, recipe: Recipe | None, budget: int | None) 
             f"a memory of {budget / GIB:.3f} GiB is too little: the weights take "
             f"{needed / GIB:.3f} GiB as {recipe.canonical}"
         )
+
+
+def _own_tokenizer(folder: Path, spec: DecoderSpec) -> Tokenizer | None:
+    """Read the tokenizer of a folder; a model that was saved alone has none, and takes ids only."""
+    if not is_without_tokenizer(folder):
+        return Tokenizer.from_folder(folder, spec)
+    warnings.warn(
+        f"{folder}: there is no tokenizer beside the weights, the model takes and gives ids only",
+        QbenchWarning,
+        stacklevel=3,
+    )
+    return None
 
 
 def _with_template(tokenizer: Tokenizer | None, template: str | None) -> Tokenizer | None:

@@ -12,7 +12,7 @@ import pytest
 from engine.builders import arrays
 
 from qbench.core import isa_tiers
-from qbench.errors import CheckpointError, RecipeError, RequestError
+from qbench.errors import CheckpointError, QbenchWarning, RecipeError, RequestError
 from qbench.models import Checkpoint, read_config
 from qbench.quant.load import load as load_threaded
 
@@ -119,8 +119,8 @@ def test_arrays_from_memory_can_be_saved(tmp_path) -> None:
     again = load(state_dict=tensors(folder), config=read_config(folder))
     ids = list(range(37))
     assert again.logits(ids).tobytes() == model.logits(ids).tobytes()
-    with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
-        load(folder)
+    with pytest.warns(QbenchWarning, match="no tokenizer"):
+        assert load(folder).logits(ids).tobytes() == model.logits(ids).tobytes()
 
 
 def test_a_tied_head_in_few_bits(tiny_model) -> None:
@@ -205,6 +205,21 @@ def test_wrong_arguments_from_memory(tiny_model) -> None:
         load(state_dict=weights, config=config)
     with pytest.raises(RequestError, match="nowhere"):
         load(tiny_model / "nowhere")
+
+
+def test_a_model_that_was_saved_alone_takes_ids(tiny_model, tmp_path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(tiny_model / name, folder / name)
+    with pytest.warns(QbenchWarning, match="there is no tokenizer beside the weights"):
+        model = load(folder)
+    assert np.array_equal(model.logits([1, 2, 3]), load(tiny_model).logits([1, 2, 3]))
+    with pytest.raises(RequestError, match="has no tokenizer"):
+        model.generate("text", max_new_tokens=1)
+    (folder / "tokenizer_config.json").write_text("{}")  # something is missing now
+    with pytest.raises(CheckpointError, match="no tokenizer in"):
+        load(folder)
 
 
 def test_a_tokenizer_that_does_not_fit(tiny_model, tmp_path) -> None:

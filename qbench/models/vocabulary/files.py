@@ -105,6 +105,16 @@ def read_tokenizer_files(folder: Path, vocab_size: int, model_type: str = "") ->
     )
 
 
+def is_without_tokenizer(folder: Path) -> bool:
+    """Whether a model folder has no file of a tokenizer at all, not even its settings.
+
+    So a model lies there that was saved alone. Settings without a vocabulary are an error, because
+    then something is missing.
+    """
+    names = ("tokenizer*", "*.tiktoken", "vocab.json", "merges.txt", "special_tokens_map.json")
+    return not any(path for name in names for path in folder.glob(name))
+
+
 def _read_json(folder: Path, vocab_size: int) -> TokenizerFiles:
     """Read a ``tokenizer.json``."""
     path = folder / "tokenizer.json"
