@@ -7,7 +7,8 @@
  *          int32 sums of code * activation minus zero * activation sum; then p = fma(int, scale, p)
  *          over the block's segments, y = fma(p, activation scale, y). The same bits on every tier.
  *          Floats: p = sum over inputs in ascending order within the block, y += p; fused where the
- *          tier has an instruction, so tiers differ by rounding.
+ *          tier has an instruction, so tiers differ by rounding. The tier amx multiplies f16 and bf16 as
+ *          bf16 and adds pairs of inputs in ascending order, over all blocks, in one float32 sum.
  *   act    q = rint(x * (top / max|x|)) per block, top 32512 or 127: the same bits on every tier.
  *   attn   keys ascending in chunks of 256 from position 0 (attn_body.h); tiers differ by rounding.
  *   vec    16 lanes, then a fixed tree, no fused operations: the same bits on every tier.
